@@ -1,0 +1,78 @@
+"""The promise of an exporter: lower a captured program to one file, load it again, and say what is inside."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.card import Card
+from edge.spec import PictureLayout, Precision, Recipe
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from edge.passes.capture import Pass
+
+Runner = Callable[[Sequence[NDArray[Any]]], tuple[NDArray[np.float32], ...]]
+"""A loaded file: the inputs in the card's order, batch 1 each, to the outputs in the card's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a file is made of: operators by type, and how they are shared out to delegates (zeros when there are none)."""
+
+    operators: Mapping[str, int]
+    partitions: int = 0
+    inside: int = 0
+    outside: int = 0
+
+
+class Exporter(ABC):
+    """One target format. A plugin file defines exactly one subclass; its name is the file's name.
+
+    Importing the plugin file must not import torch or a vendor toolchain: methods import what they need.
+    """
+
+    suffix: ClassVar[str]
+    """How the file's name ends, with the dot."""
+    distributions: ClassVar[tuple[str, ...]]
+    """The packages that `lower` needs, as PyPI names them."""
+    precisions: ClassVar[tuple[Precision, ...]] = (Precision.FP32, Precision.FP16)
+    picture_layout: ClassVar[PictureLayout] = PictureLayout.BYTES_NHWC
+
+    @property
+    def name(self) -> str:
+        """The plugin's file name: what the user types after `--target`."""
+        return type(self).__module__.split(".")[1]
+
+    @abstractmethod
+    def passes(self) -> tuple[Pass, ...]:
+        """The rewrites this target needs, in order."""
+
+    @abstractmethod
+    def lower(self, program: ExportedProgram, recipe: Recipe, card: Card, path: Path) -> None:
+        """Write `program`, already rewritten by `passes`, to `path` with `card` inside.
+
+        Two calls with equal arguments write equal bytes. Raises `ConversionError`.
+        """
+
+    @abstractmethod
+    def load(self, path: Path) -> Runner:
+        """Load the file into this machine's runtime.
+
+        Raises `BadArtifactError` when it is damaged, `NotExecutableHereError` when there is no runtime for it here.
+        """
+
+    @abstractmethod
+    def card(self, path: Path) -> Card:
+        """Read the card inside the file. Raises `BadArtifactError`."""
+
+    @abstractmethod
+    def contents(self, path: Path) -> Contents:
+        """Count what is inside the file. Raises `BadArtifactError`."""

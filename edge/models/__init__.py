@@ -1,0 +1,1 @@
+"""Our networks, written here and key-compatible with the published checkpoints."""

@@ -1,0 +1,74 @@
+"""Finds exporters and devices by file name and imports them only on use."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TypeVar
+
+from edge.errors import BadArtifactError, ToolchainMissingError, UnknownNameError, UsageError
+from edge.exporter import Exporter
+from edge.suggest import unknown
+
+Plugin = TypeVar("Plugin")
+
+
+def names(package: str) -> tuple[str, ...]:
+    """The plugins of a package (`exporters`, `devices`), sorted; a leading underscore marks a helper."""
+    found = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
+
+
+def load(package: str, name: str, promise: type[Plugin], *, noun: str) -> type[Plugin]:
+    """The class in plugin file `name` that keeps `promise`. Raises `UnknownNameError`."""
+    if name not in names(package):
+        raise unknown(noun, name, names(package))
+    module = importlib.import_module(f"{package}.{name}")
+    for _, candidate in inspect.getmembers(module, inspect.isclass):
+        if issubclass(candidate, promise) and candidate.__module__.startswith(module.__name__) and not inspect.isabstract(candidate):
+            return candidate
+    raise UsageError(f"{package}/{name} defines no {promise.__name__}", hint="a plugin file defines exactly one")
+
+
+@cache
+def exporter(name: str) -> Exporter:
+    """The exporter called `name`. Raises `UnknownNameError` with the nearest names."""
+    return load("exporters", name, Exporter, noun="target")()  # type: ignore[type-abstract]
+
+
+def exporter_for(path: Path) -> Exporter:
+    """The exporter whose files end like `path`. Raises `BadArtifactError`."""
+    if not path.exists():
+        raise UsageError(f"there is no {path}", hint="give a file or folder that `edge export` wrote")
+    known = {exporter(name).suffix: exporter(name) for name in names("exporters")}
+    if path.suffix not in known:
+        raise BadArtifactError(f"{path.name} is not a model file that edge knows", hint=f"known: {', '.join(sorted(known))}")
+    return known[path.suffix]
+
+
+def missing(plugin: Exporter) -> tuple[str, ...]:
+    """The packages that `plugin` needs and that are not installed."""
+    return tuple(name for name in plugin.distributions if installed_version(name) is None)
+
+
+def require(plugin: Exporter) -> None:
+    """Raise `ToolchainMissingError` with the install command when a package is missing."""
+    if absent := missing(plugin):
+        raise ToolchainMissingError(f"{plugin.name} needs {', '.join(absent)}, which is not installed", hint=install_hint(plugin))
+
+
+def install_hint(plugin: Exporter) -> str:
+    """The command that installs a plugin's toolchain."""
+    return f"pip install 'edge-toolchain[{plugin.name}]'"
+
+
+def installed_version(distribution: str) -> str | None:
+    """The installed version of a package, or None."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
