@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge.errors import BadArtifactError
 from edge.preprocess import Preprocess
 from edge.spec import InputKind, Precision
@@ -52,6 +55,14 @@ class Card:
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, so that equal cards are equal bytes."""
         return json.dumps({"schema": SCHEMA, **asdict(self)}, sort_keys=True, separators=(",", ":"))
+
+    def file_input(self, pictures: NDArray[np.uint8]) -> NDArray[Any]:
+        """Pictures uint8 (N, H, W, 3), already resized, as the file takes them. Raises `BadArtifactError` if it takes none."""
+        if self.preprocess is None:
+            raise BadArtifactError("the file does not take a picture", hint="`edge inspect` shows its inputs")
+        if self.input_kind is InputKind.IMAGE:
+            return self.preprocess.picture_input(pictures, self.inputs[0].layout)
+        return self.preprocess.normalise(pictures)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Card:

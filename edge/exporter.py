@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge.card import Card
 from edge.spec import PictureLayout, Precision, Recipe
+from edge.toolchain import installed_version
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -43,6 +44,8 @@ class Exporter(ABC):
     """How the file's name ends, with the dot."""
     distributions: ClassVar[tuple[str, ...]]
     """The packages that `lower` needs, as PyPI names them."""
+    runtime: ClassVar[str]
+    """The package that `load` uses, as PyPI names it."""
     precisions: ClassVar[tuple[Precision, ...]] = (Precision.FP32, Precision.FP16)
     picture_layout: ClassVar[PictureLayout] = PictureLayout.BYTES_NHWC
 
@@ -50,6 +53,10 @@ class Exporter(ABC):
     def name(self) -> str:
         """The plugin's file name: what the user types after `--target`."""
         return type(self).__module__.split(".")[1]
+
+    def executed_by(self) -> str:
+        """The runtime and its version, for verdicts and measurements."""
+        return f"{self.runtime} {installed_version(self.runtime) or 'missing'}"
 
     @abstractmethod
     def passes(self) -> tuple[Pass, ...]:

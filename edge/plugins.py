@@ -6,13 +6,14 @@ import importlib
 import inspect
 import pkgutil
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
+from edge.device import Device
 from edge.errors import BadArtifactError, ToolchainMissingError, UnknownNameError, UsageError
 from edge.exporter import Exporter
 from edge.suggest import unknown
+from edge.toolchain import installed_version
 
 Plugin = TypeVar("Plugin")
 
@@ -40,6 +41,12 @@ def exporter(name: str) -> Exporter:
     return load("exporters", name, Exporter, noun="target")()  # type: ignore[type-abstract]
 
 
+def device(address: str) -> Device:
+    """The device at `kind` or `kind:which`. Raises `UnknownNameError`."""
+    kind, _, which = address.partition(":")
+    return load("devices", kind, Device, noun="device")(which)  # type: ignore[type-abstract]
+
+
 def exporter_for(path: Path) -> Exporter:
     """The exporter whose files end like `path`. Raises `BadArtifactError`."""
     if not path.exists():
@@ -64,11 +71,3 @@ def require(plugin: Exporter) -> None:
 def install_hint(plugin: Exporter) -> str:
     """The command that installs a plugin's toolchain."""
     return f"pip install 'edge-toolchain[{plugin.name}]'"
-
-
-def installed_version(distribution: str) -> str | None:
-    """The installed version of a package, or None."""
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None

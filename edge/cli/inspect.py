@@ -1,0 +1,46 @@
+"""`edge inspect`: the card, the operators and the delegates of a file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge.cli.output import Json, Quiet, emit, table
+
+
+def inspect(
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A file that `edge export` wrote.")],
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what is inside a file."""
+    from edge import plugins, whole
+    from edge.verification import describe
+
+    plugins.exporter_for(artifact)
+    logs = Path(tempfile.mkdtemp(prefix="edge-logs-"))
+    found = describe(artifact, logs)
+    shutil.rmtree(logs)
+    card, contents = json.loads(str(found["card"])), found["contents"]
+    assert isinstance(contents, dict)
+    delegates = {name: contents[name] for name in ("partitions", "inside", "outside")}
+    if as_json:
+        size = {"bytes": whole.size(artifact), "sha256": whole.sha256(artifact)}
+        return emit("inspect", {"artifact": str(artifact), **size, "card": card, "operators": contents["operators"], "delegates": delegates, "lint": []})
+    if quiet:
+        return print(artifact)
+    print(f"{artifact}  {whole.size(artifact) / 1e6:.2f} MB\n")
+    for name, value in card.items():
+        print(f"{name:>12}  {_short(value)}")
+    print(f"{'delegates':>12}  {delegates['partitions']} partitions, {delegates['inside']} operators inside, {delegates['outside']} outside\n")
+    return table(("operator", "count"), ((name, str(count)) for name, count in sorted(contents["operators"].items(), key=lambda item: -item[1])))
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 160 else text[:157] + "..."

@@ -1,0 +1,23 @@
+"""`edge models`: our networks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from edge.cli.output import Json, Quiet, emit, table
+from edge.models.catalog import CATALOG
+
+
+def models(as_json: Json = False, quiet: Quiet = False) -> None:
+    """List our networks with their sizes."""
+    if as_json:
+        return emit("models", {"models": [asdict(row) for row in CATALOG]})
+    if quiet:
+        return print("\n".join(row.name for row in CATALOG))
+    return table(
+        ("name", "parameters", "deployed", "MACs (M)", "input"),
+        (
+            (row.name, f"{row.params:,}", f"{row.params_deploy:,}", f"{row.macs / 1e6:,.1f}", f"{row.input_size} px")
+            for row in CATALOG
+        ),
+    )

@@ -1,0 +1,75 @@
+"""`edge verify`: execute files and compare them with their model."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edge.cli import model_options as options
+from edge.cli.output import Json, Quiet, Stages, emit, table
+
+Artifact = Annotated[Path, typer.Argument(metavar="ARTIFACT|FOLDER", help="A file, or a folder, that `edge export` wrote.")]
+
+
+def verify(
+    artifact: Artifact,
+    images: Annotated[Path | None, typer.Option(help="Pictures to compare on; default: cuts of two photographs.")] = None,
+    against: Annotated[str | None, typer.Option(metavar="MODEL", help="The model to compare with; default: the one recorded at export.")] = None,
+    weights: options.Weights = None,
+    pretrained: options.Pretrained = False,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    seed: options.Seed = 0,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds the execution of one file may take.")] = 1800,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Execute a file on at least 64 inputs and hold its outputs to the PyTorch model's. Exit code 3 when they differ."""
+    from edge.verification import verify_files
+
+    request = options.request(against, weights, pretrained, None, None, None, mean, std, seed) if against else None
+    logs = Path(tempfile.mkdtemp(prefix="edge-logs-"))
+    results = verify_files(artifact, request, images, logs=logs, timeout_s=timeout, progress=Stages())
+    shutil.rmtree(logs)
+    documents = [{"artifact": str(path), **verdict.fields()} for path, verdict in results]
+    worst = max(documents, key=lambda document: SEVERITY.index(document["verdict"]))
+    if as_json:
+        emit("verify", {**worst, "results": documents})
+    elif quiet:
+        print("\n".join(str(document["artifact"]) for document in documents))
+    else:
+        _print(documents)
+    if worst["verdict"] == "failed":
+        raise typer.Exit(3)
+    if all(document["verdict"] == "not executed" for document in documents):
+        raise typer.Exit(6)
+
+
+SEVERITY = ("ok", "not executed", "failed")
+
+
+def _print(documents: list[dict[str, Any]]) -> None:
+    table(
+        ("artifact", "inputs", "error", "SQNR dB", "top-1", "verdict"),
+        (
+            (
+                Path(document["artifact"]).name,
+                _number(document["inputs"], "d"),
+                _number(document["relative_error"], ".1e"),
+                _number(document["sqnr_db"], ".1f"),
+                _number(document["top1_agreement"], ".1%"),
+                document["verdict"],
+            )
+            for document in documents
+        ),
+    )
+    for document in documents:
+        print(f"{Path(document['artifact']).name}: executed by {document['executed_by']}: {document['reason']}")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)

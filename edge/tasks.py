@@ -1,0 +1,71 @@
+"""The work that runs in worker processes: plain data in, plain data out, files by path."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge import plugins
+from edge.card import Card
+from edge.exporter import Runner
+from edge.spec import InputKind, Precision, Recipe
+
+
+def convert(program: str, recipe: Mapping[str, Any], card: str, path: str) -> float:
+    """Lower the program saved at `program` to `path`; returns the CPU seconds spent."""
+    import torch
+
+    from edge.passes.capture import rewrite
+
+    started = time.process_time()
+    wanted = Recipe(
+        exporter=recipe["exporter"],
+        precision=Precision(recipe["precision"]),
+        input_kind=InputKind(recipe["input_kind"]),
+        coreml_target=recipe["coreml_target"],
+    )
+    exporter = plugins.exporter(wanted.exporter)
+    rewritten = rewrite(torch.export.load(program), exporter.passes())
+    exporter.lower(rewritten, wanted, Card.from_json(card), Path(path))
+    return time.process_time() - started
+
+
+def describe(path: str) -> dict[str, Any]:
+    """The card and the contents of a file."""
+    exporter = plugins.exporter_for(Path(path))
+    return {"card": exporter.card(Path(path)).to_json(), "contents": asdict(exporter.contents(Path(path)))}
+
+
+def execute(path: str, inputs: str, outputs: str) -> None:
+    """Run the file once per row of the arrays in `inputs` (npz, in the card's order) and save the stacked outputs."""
+    runner = plugins.exporter_for(Path(path)).load(Path(path))
+    columns = list(np.load(inputs).values())
+    rows = [runner([column[row : row + 1] for column in columns]) for row in range(len(columns[0]))]
+    np.savez(outputs, *(np.concatenate(column) for column in zip(*rows, strict=True)))
+
+
+def measure(path: str, warmup: int, runs: int) -> dict[str, Any]:
+    """Time the file on zeros, one run at a time: latencies and start-up in ms, peak memory of this process in kB."""
+    started = time.perf_counter()
+    exporter = plugins.exporter_for(Path(path))
+    runner = exporter.load(Path(path))
+    inputs = [np.zeros(spec.shape, spec.dtype) for spec in exporter.card(Path(path)).inputs]
+    init_ms = (time.perf_counter() - started) * 1e3
+    for _ in range(warmup):
+        runner(inputs)
+    samples_ms = [_time_ms(runner, inputs) for _ in range(runs)]
+    peak_rss_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"samples_ms": samples_ms, "init_ms": init_ms, "peak_rss_kb": peak_rss_kb}
+
+
+def _time_ms(runner: Runner, inputs: list[NDArray[Any]]) -> float:
+    started = time.perf_counter()
+    runner(inputs)
+    return (time.perf_counter() - started) * 1e3
