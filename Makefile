@@ -1,0 +1,41 @@
+# Two commands do everything on a machine with Python 3.11 and make: `make demo` and `make test`.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check unit parity e2e all-models benchmark clean
+
+demo: $(READY)  ## train a small network on real digits, export it everywhere, verify, report
+	$(BIN)/edge demo --out demo
+
+test: $(READY)  ## every test that needs no phone
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+check: $(READY)  ## style, types, and which package may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit parity e2e: $(READY)  ## one folder of the tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/$@
+
+all-models: $(READY)  ## every variant up to 40 M parameters to every target, verified: half an hour
+	$(BIN)/python tests/benchmarks/all_models.py
+
+benchmark: $(READY)  ## our files and conversions against the vendors' own paths, as ratios
+	$(BIN)/python tests/benchmarks/latency.py
+	$(BIN)/python tests/benchmarks/conversion.py
+
+# torch comes first and alone: with it there, no other package asks for a build of its own
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info
