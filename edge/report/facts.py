@@ -1,0 +1,113 @@
+"""Everything that a report says, as plain values: what is gathered on one side and drawn on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.card import WeightsOrigin
+from edge.evaluate import Accuracy
+from edge.measurement import Measurement
+
+POINTS = 0.3
+"""A file may be this many percentage points from PyTorch's accuracy: one picture of the 360 digits held out is 0.28."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The network: its sizes are None where it could not be rebuilt, its accuracy where there are no labelled pictures.
+
+    `macs` are multiply-accumulates of the deployed form, batch 1; `input_shape` is batch first.
+    """
+
+    name: str
+    weights: WeightsOrigin
+    input_shape: tuple[int, ...]
+    classes: int
+    params: int | None = None
+    params_deploy: int | None = None
+    macs: int | None = None
+    accuracy: Accuracy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """One exported file: what was recorded when it was verified, and what it did here."""
+
+    target: str
+    name: str
+    bytes: int
+    sha256: str
+    precision: str
+    verdict: str
+    reason: str
+    executed_by: str
+    inputs: int | None = None
+    relative_error: float | None = None
+    allowed_error: float | None = None
+    accuracy: Accuracy | None = None
+    latency: Measurement | None = None
+    silent: str = ""  # why it was not executed here; empty when it was
+    tools: Mapping[str, str] = field(default_factory=dict)
+
+    def agrees_with(self, model: Accuracy) -> bool:
+        """Whether the file is as accurate as the model, or was never asked."""
+        return self.accuracy is None or self.accuracy.points_from(model) <= POINTS
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A target without a file: why, and what would work."""
+
+    target: str
+    reason: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One line of a training's `metrics.jsonl`."""
+
+    number: int
+    train_loss: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one file, or PyTorch, says of one picture; `right` is None when nobody knows."""
+
+    by: str
+    label: str
+    score: float
+    right: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A picture uint8 (H, W, 3), what it shows where that is known, and every answer to it."""
+
+    picture: NDArray[np.uint8]
+    truth: str | None
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One page. `pictures` says in words what the pictures are."""
+
+    model: ModelFacts
+    files: tuple[FileFacts, ...]
+    missing: tuple[Missing, ...] = ()
+    epochs: tuple[Epoch, ...] = ()
+    examples: tuple[Example, ...] = ()
+    pictures: str = ""
+
+    @property
+    def faithful(self) -> bool:
+        """Whether no file failed its verification, and each is as accurate as the PyTorch model."""
+        accurate = self.model.accuracy is None or all(file.agrees_with(self.model.accuracy) for file in self.files)
+        return accurate and all(file.verdict != "failed" for file in self.files)
