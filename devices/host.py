@@ -25,7 +25,9 @@ class Host(Device):
             raise DeviceError(f"there is only one host, not {self.which!r}", hint="write --device host")
         exporter = plugins.exporter_for(path)
         arguments = {"path": str(path), "warmup": plan.warmup, "runs": plan.runs}
-        job = worker.Job("edge.tasks:measure", arguments, log, f"timing {path.name}", BadArtifactError, plan.timeout_s, THREADS)
+        job = worker.Job(
+            "edge.tasks:measure", arguments, log, f"timing {path.name}", BadArtifactError, plan.timeout_s, THREADS
+        )
         timed = worker.run(job)
         return Measurement(
             device=f"host ({_processor()})",
@@ -42,4 +44,6 @@ def _processor() -> str:
     """The processor's name, from Linux's own table where there is one."""
     table = Path("/proc/cpuinfo")
     lines = table.read_text(encoding="utf-8", errors="replace").splitlines() if table.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

@@ -15,7 +15,7 @@ from edge.cli import app
 from edge.config import defaults
 from edge.errors import EdgeError, InternalError, UsageError
 
-CommandLineError = typer.BadParameter.__mro__[1]  # typer's UsageError, which it does not export
+CommandLineError: type[Exception] = typer.BadParameter.__mro__[1]  # typer's UsageError, which it does not export
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
@@ -30,7 +30,9 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     command = typer.main.get_command(app)
     try:
-        code = command.main(arguments, prog_name="edge", standalone_mode=False, default_map=defaults(Path.cwd(), command))
+        code = command.main(
+            arguments, prog_name="edge", standalone_mode=False, default_map=defaults(Path.cwd(), command)
+        )
         return code if isinstance(code, int) else 0
     except EdgeError as error:
         return report(error, as_json=as_json)
@@ -68,7 +70,15 @@ def _system(error: OSError) -> EdgeError:
     what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
     if error.errno in FULL_DISK:
         return UsageError(what, hint="make room, or give another --out")
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT}:
+    if error.errno in {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+    }:
         return UsageError(what, hint="give a path that exists and can be written")
     return _bug(error)
 
@@ -76,7 +86,9 @@ def _system(error: OSError) -> EdgeError:
 def _bug(error: Exception) -> InternalError:
     with tempfile.NamedTemporaryFile("w", prefix="edge-", suffix=".log", delete=False) as log:
         traceback.print_exception(error, file=log)
-    return InternalError(f"this is a fault of edge itself: {type(error).__name__}: {error}", hint=f"please report it with {log.name}")
+    return InternalError(
+        f"this is a fault of edge itself: {type(error).__name__}: {error}", hint=f"please report it with {log.name}"
+    )
 
 
 if __name__ == "__main__":

@@ -84,7 +84,9 @@ class Card:
                 tools={str(name): str(version) for name, version in fields["tools"].items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise BadArtifactError(f"the card inside the file cannot be read: {error}", hint="export the model again") from None
+            raise BadArtifactError(
+                f"the card inside the file cannot be read: {error}", hint="export the model again"
+            ) from None
 
 
 def _tensor(fields: Mapping[str, Any]) -> TensorSpec:

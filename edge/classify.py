@@ -27,12 +27,17 @@ def classify(artifact: Path, pictures: Sequence[Path], *, top_k: int, timeout_s:
     logs = Path(tempfile.mkdtemp(prefix="edge-logs-"))
     card = read_card(artifact, logs)
     if card.preprocess is None or len(card.outputs[0].shape) != 2:
-        raise UsageError(f"{artifact.name} is no picture classifier", hint="`edge inspect` shows its inputs and outputs")
+        raise UsageError(
+            f"{artifact.name} is no picture classifier", hint="`edge inspect` shows its inputs and outputs"
+        )
     arrays = np.stack([card.preprocess.picture(load_picture(picture)) for picture in pictures])
     logits = execute(artifact, [card.file_input(arrays)], log=logs / "run.log", timeout_s=timeout_s)[0]
     shutil.rmtree(logs)
     scores = probabilities(logits)
-    return [{"picture": str(picture), "top": best(row, card.labels, top_k)} for picture, row in zip(pictures, scores, strict=True)]
+    return [
+        {"picture": str(picture), "top": best(row, card.labels, top_k)}
+        for picture, row in zip(pictures, scores, strict=True)
+    ]
 
 
 def probabilities(outputs: NDArray[Any]) -> NDArray[np.float64]:

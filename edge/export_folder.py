@@ -43,11 +43,20 @@ class ExportFolder:
 
     def refuse_overwriting(self, files: Mapping[str, str], *, force: bool) -> None:
         """Raise `UsageError` when a file exists whose sha256 is not the given one (empty: any), unless `force`."""
-        taken = [name for name, sha256 in files.items() if (self.path / name).exists() and whole.sha256(self.path / name) != sha256]
+        taken = [
+            name
+            for name, sha256 in files.items()
+            if (self.path / name).exists() and whole.sha256(self.path / name) != sha256
+        ]
         if taken and not force:
-            raise UsageError(f"{self.path / taken[0]} exists and is another file", hint="give another --out, or --force to replace it")
+            raise UsageError(
+                f"{self.path / taken[0]} exists and is another file",
+                hint="give another --out, or --force to replace it",
+            )
         if not force and self._recorded() and self._recorded()["request"] != self._request_fields():
-            raise UsageError(f"{self.path} holds an export of another model", hint="give another --out, or --force to replace it")
+            raise UsageError(
+                f"{self.path} holds an export of another model", hint="give another --out, or --force to replace it"
+            )
 
     def place(self, source: Path, name: str) -> Path:
         """Copy a finished file in; it appears whole."""
@@ -60,7 +69,9 @@ class ExportFolder:
         """Write `labels.txt` and `edge.json`; files recorded earlier and still there stay recorded."""
         made = {artifact.path.name for artifact in artifacts}
         same_model = self._recorded().get("request") == self._request_fields()
-        earlier = [fields for fields in self._recorded().get("artifacts", ()) if same_model and fields["path"] not in made]
+        earlier = [
+            fields for fields in self._recorded().get("artifacts", ()) if same_model and fields["path"] not in made
+        ]
         kept = [fields for fields in earlier if (self.path / Path(fields["path"]).name).exists()]
         if self.labels:
             whole.write_text(self.path / LABELS, "".join(f"{label}\n" for label in self.labels))
@@ -72,7 +83,10 @@ class ExportFolder:
         whole.write_text(self.path / RECORD, json.dumps(document, indent=2) + "\n")
 
     def _request_fields(self) -> dict[str, Any]:
-        return {name: str(value) if isinstance(value, Path) else value for name, value in _plain(asdict(self.request)).items()}
+        return {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in _plain(asdict(self.request)).items()
+        }
 
     def _recorded(self) -> dict[str, Any]:
         return read_record(self.path) if (self.path / RECORD).exists() else {}
@@ -82,12 +96,18 @@ def read_record(folder: Path) -> dict[str, Any]:
     """`edge.json` of a folder. Raises `BadArtifactError` when it is missing or not ours."""
     try:
         document: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        if document["schema"] == SCHEMA and isinstance(document["artifacts"], list) and isinstance(document["request"], dict):
+        if (
+            document["schema"] == SCHEMA
+            and isinstance(document["artifacts"], list)
+            and isinstance(document["request"], dict)
+        ):
             return document
         problem = f"not of schema {SCHEMA}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = str(error)
-    raise BadArtifactError(f"{folder / RECORD} cannot be read: {problem}", hint="give a folder that `edge export` wrote")
+    raise BadArtifactError(
+        f"{folder / RECORD} cannot be read: {problem}", hint="give a folder that `edge export` wrote"
+    )
 
 
 def recorded_files(folder: Path) -> tuple[Path, ...]:
@@ -106,7 +126,9 @@ def recorded_request(folder: Path) -> ModelRequest:
         tuples = {name: _tuple(fields[name]) for name in ("image_size", "mean", "std")}
         return ModelRequest(**{**fields, **paths, **tuples})
     except (KeyError, TypeError, ValueError) as error:
-        raise BadArtifactError(f"{folder / RECORD} names no usable model: {error}", hint="give --against MODEL") from None
+        raise BadArtifactError(
+            f"{folder / RECORD} names no usable model: {error}", hint="give --against MODEL"
+        ) from None
 
 
 def _tuple(values: Iterable[Any] | None) -> Any:

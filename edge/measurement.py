@@ -48,7 +48,9 @@ class Measurement:
     def ci95_ms(self) -> tuple[float, float]:
         """95 % confidence interval of the median, by the percentile bootstrap with a fixed seed."""
         generator = random.Random(0)
-        medians = sorted(statistics.median(generator.choices(self.samples_ms, k=len(self.samples_ms))) for _ in range(RESAMPLES))
+        medians = sorted(
+            statistics.median(generator.choices(self.samples_ms, k=len(self.samples_ms))) for _ in range(RESAMPLES)
+        )
         return medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES)]
 
     @property

@@ -17,8 +17,7 @@ from edge.card import Card
 from edge.errors import ConversionError, EdgeError
 from edge.export_folder import ExportFolder, file_stem, folder_name
 from edge.reference import ModelRequest, fingerprint
-from edge.spec import InputKind, PictureLayout, Recipe
-from edge.toolchain import installed_version
+from edge.spec import Recipe
 from edge.verify import FAILED, NOT_EXECUTED, Verdict
 
 if TYPE_CHECKING:
@@ -66,7 +65,9 @@ def export(order: ExportOrder, progress: Progress) -> ExportReport:
     if not artifacts:
         raise next(iter(failures.values()))
     folder = next(iter(artifacts.values())).path.parent
-    return ExportReport(folder, tuple(artifacts[recipe.exporter] for recipe in recipes if recipe.exporter in artifacts), failures)
+    return ExportReport(
+        folder, tuple(artifacts[recipe.exporter] for recipe in recipes if recipe.exporter in artifacts), failures
+    )
 
 
 def _toolchain_present(recipe: Recipe, order: ExportOrder, failures: dict[str, EdgeError]) -> bool:
@@ -81,17 +82,19 @@ def _toolchain_present(recipe: Recipe, order: ExportOrder, failures: dict[str, E
 
 
 def _key(model: str, recipe: Recipe, order: ExportOrder) -> str:
-    return store.key({"model": model, "recipe": asdict(recipe), "tools": tools(recipe), "verify": order.verify})
+    return store.key(
+        {
+            "model": model,
+            "recipe": asdict(recipe),
+            "tools": plugins.versions(plugins.exporter(recipe.exporter)),
+            "verify": order.verify,
+        }
+    )
 
 
-def tools(recipe: Recipe) -> dict[str, str]:
-    """The versions of everything that decides the bytes of a file."""
-    distributions = ("edge-toolchain", "torch", *plugins.exporter(recipe.exporter).distributions)
-    versions = {name: installed_version(name) for name in distributions}
-    return {name: version for name, version in versions.items() if version is not None}
-
-
-def _serve(order: ExportOrder, found: Mapping[Recipe, tuple[Path, dict[str, Any]]], progress: Progress) -> tuple[Artifact, ...]:
+def _serve(
+    order: ExportOrder, found: Mapping[Recipe, tuple[Path, dict[str, Any]]], progress: Progress
+) -> tuple[Artifact, ...]:
     """Every file is in the store: copy them out. No toolchain is imported, nothing converted."""
     record = next(record for _, record in found.values())
     folder = ExportFolder(order.out / record["folder"], order.request, tuple(record["labels"]))
@@ -108,6 +111,7 @@ def _make(
     order: ExportOrder, recipes: Sequence[Recipe], failures: dict[str, EdgeError], known: str | None, progress: Progress
 ) -> tuple[Artifact, ...]:
     """Build and capture the model once, then convert and verify every target in worker processes."""
+    from edge import programs
     from edge.expected import expected
     from edge.models.sources import resolve
 
@@ -120,11 +124,18 @@ def _make(
     folder.refuse_overwriting(dict.fromkeys(names.values(), ""), force=order.force)
     measure: Future[Expected] = Future()
     with tempfile.TemporaryDirectory(prefix="edge-export-") as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
-        captured = _capture(model, recipes, Path(scratch))
+        captured = programs.save(model, recipes, Path(scratch))
         progress(model.reference, "captured")
         jobs = {
             pool.submit(
-                _export_one, order, model, recipe, captured[_layout(recipe)], Path(scratch) / recipe.exporter / names[recipe], measure, progress
+                _export_one,
+                order,
+                model,
+                recipe,
+                captured[recipe],
+                Path(scratch) / recipe.exporter / names[recipe],
+                measure,
+                progress,
             ): recipe
             for recipe in recipes
         }
@@ -154,62 +165,22 @@ class _Made:
     seconds: float
 
 
-def _layout(recipe: Recipe) -> PictureLayout | None:
-    """How the captured program takes its input: a picture in the target's layout, or None for the model's own tensors."""
-    return plugins.exporter(recipe.exporter).picture_layout if recipe.input_kind is InputKind.IMAGE else None
-
-
-def _capture(model: Model, recipes: Sequence[Recipe], scratch: Path) -> dict[PictureLayout | None, Path]:
-    """Capture the deploy form once for each kind of input that the recipes need, and save it for the workers."""
-    import torch
-
-    from edge.models.picture_input import PictureInput, picture_spec
-    from edge.passes.capture import capture
-
-    deployed = model.deploy()
-    saved = {}
-    for layout in dict.fromkeys(_layout(recipe) for recipe in recipes):
-        network, inputs = deployed, model.example_inputs()
-        if layout is not None:
-            if model.preprocess is None:
-                raise ConversionError(f"{model.reference} does not take one picture", hint="use --input float")
-            network = PictureInput(deployed, model.preprocess, layout)
-            spec = picture_spec(model.inputs[0].name, model.preprocess, layout)
-            inputs = (torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)),)
-        saved[layout] = scratch / f"{layout or 'tensors'}.pt2"
-        torch.export.save(capture(network, inputs), saved[layout])
-    return saved
-
-
-def _card(model: Model, recipe: Recipe) -> Card:
-    from edge.models.picture_input import picture_spec
-
-    layout = _layout(recipe)
-    inputs = model.inputs
-    if layout is not None and model.preprocess is not None:
-        inputs = (picture_spec(model.inputs[0].name, model.preprocess, layout),)
-    return Card(
-        model=model.reference,
-        inputs=inputs,
-        outputs=model.outputs,
-        precision=recipe.precision,
-        input_kind=recipe.input_kind,
-        weights=model.weights,
-        preprocess=model.preprocess,
-        labels=model.labels,
-        tools=tools(recipe),
-    )
-
-
 def _export_one(
-    order: ExportOrder, model: Model, recipe: Recipe, program: Path, path: Path, measure: Future[Expected], progress: Progress
+    order: ExportOrder,
+    model: Model,
+    recipe: Recipe,
+    program: Path,
+    path: Path,
+    measure: Future[Expected],
+    progress: Progress,
 ) -> _Made:
     """Convert one target and, as soon as the reference outputs are there, execute and judge it."""
+    from edge import programs
     from edge.check import check
 
     started = time.perf_counter()
     path.parent.mkdir()
-    card = _card(model, recipe)
+    card = programs.card(model, recipe)
     log = order.logs / f"{path.name}.log"
     arguments = {"program": str(program), "recipe": asdict(recipe), "card": card.to_json(), "path": str(path)}
     doing = f"converting {model.reference} to {recipe.exporter}"
@@ -218,13 +189,19 @@ def _export_one(
     if not order.verify:
         return _Made(recipe, path, Verdict(NOT_EXECUTED, "--no-verify", "nothing"), time.perf_counter() - started)
     # the card that decides how the file is fed is the one inside the file
-    inside = Card.from_json(worker.run(worker.Job("edge.tasks:describe", {"path": str(path)}, log, f"reading {path.name}", ConversionError))["card"])
+    inside = Card.from_json(
+        worker.run(
+            worker.Job("edge.tasks:describe", {"path": str(path)}, log, f"reading {path.name}", ConversionError)
+        )["card"]
+    )
     verdict = check(path, inside, measure.result(), log=log, timeout_s=order.timeout_s)
     progress(recipe.exporter, f"verified: {verdict.verdict}")
     return _Made(recipe, path, verdict, time.perf_counter() - started)
 
 
-def _collect(jobs: Mapping[Future[_Made], Recipe], order: ExportOrder, failures: dict[str, EdgeError]) -> dict[Recipe, _Made]:
+def _collect(
+    jobs: Mapping[Future[_Made], Recipe], order: ExportOrder, failures: dict[str, EdgeError]
+) -> dict[Recipe, _Made]:
     """Wait for every target; the first error ends the rest unless told to keep going."""
     made = {}
     waiting = set(jobs)
@@ -251,4 +228,6 @@ def _keep(order: ExportOrder, folder: ExportFolder, model: Model, made: _Made, k
 
 
 def _artifact(recipe: Recipe, path: Path, verdict: Mapping[str, Any], *, seconds: float, cached: bool) -> Artifact:
-    return Artifact(recipe.exporter, path, whole.size(path), whole.sha256(path), recipe.precision, verdict, seconds, cached)
+    return Artifact(
+        recipe.exporter, path, whole.size(path), whole.sha256(path), recipe.precision, verdict, seconds, cached
+    )

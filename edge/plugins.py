@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.device import Device
-from edge.errors import BadArtifactError, ToolchainMissingError, UnknownNameError, UsageError
+from edge.errors import BadArtifactError, ToolchainMissingError, UsageError
 from edge.exporter import Exporter
 from edge.suggest import unknown
 from edge.toolchain import installed_version
@@ -30,7 +30,11 @@ def load(package: str, name: str, promise: type[Plugin], *, noun: str) -> type[P
         raise unknown(noun, name, names(package))
     module = importlib.import_module(f"{package}.{name}")
     for _, candidate in inspect.getmembers(module, inspect.isclass):
-        if issubclass(candidate, promise) and candidate.__module__.startswith(module.__name__) and not inspect.isabstract(candidate):
+        if (
+            issubclass(candidate, promise)
+            and candidate.__module__.startswith(module.__name__)
+            and not inspect.isabstract(candidate)
+        ):
             return candidate
     raise UsageError(f"{package}/{name} defines no {promise.__name__}", hint="a plugin file defines exactly one")
 
@@ -53,7 +57,9 @@ def exporter_for(path: Path) -> Exporter:
         raise UsageError(f"there is no {path}", hint="give a file or folder that `edge export` wrote")
     known = {exporter(name).suffix: exporter(name) for name in names("exporters")}
     if path.suffix not in known:
-        raise BadArtifactError(f"{path.name} is not a model file that edge knows", hint=f"known: {', '.join(sorted(known))}")
+        raise BadArtifactError(
+            f"{path.name} is not a model file that edge knows", hint=f"known: {', '.join(sorted(known))}"
+        )
     return known[path.suffix]
 
 
@@ -65,9 +71,17 @@ def missing(plugin: Exporter) -> tuple[str, ...]:
 def require(plugin: Exporter) -> None:
     """Raise `ToolchainMissingError` with the install command when a package is missing."""
     if absent := missing(plugin):
-        raise ToolchainMissingError(f"{plugin.name} needs {', '.join(absent)}, which is not installed", hint=install_hint(plugin))
+        raise ToolchainMissingError(
+            f"{plugin.name} needs {', '.join(absent)}, which is not installed", hint=install_hint(plugin)
+        )
 
 
 def install_hint(plugin: Exporter) -> str:
     """The command that installs a plugin's toolchain."""
     return f"pip install 'edge-toolchain[{plugin.name}]'"
+
+
+def versions(plugin: Exporter) -> dict[str, str]:
+    """The versions of everything that decides the bytes of a file, by package."""
+    found = {name: installed_version(name) for name in ("edge-toolchain", "torch", *plugin.distributions)}
+    return {name: version for name, version in found.items() if version is not None}

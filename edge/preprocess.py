@@ -56,7 +56,11 @@ class Preprocess:
     def picture(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resize and crop to uint8 (H, W, 3), RGB."""
         short = round(min(self.height, self.width) / self.crop)
-        scale = max(self.height, self.width, short) / min(image.size) if self.height != self.width else short / min(image.size)
+        scale = (
+            max(self.height, self.width, short) / min(image.size)
+            if self.height != self.width
+            else short / min(image.size)
+        )
         size = (max(self.width, round(image.width * scale)), max(self.height, round(image.height * scale)))
         resized = image.resize(size, FILTERS[self.interpolation])
         left, top = (resized.width - self.width) // 2, (resized.height - self.height) // 2

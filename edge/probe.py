@@ -26,7 +26,9 @@ def pictures(preprocess: Preprocess, folder: Path | None = None) -> Pictures:
     """At least 64 pictures, uint8 (N, H, W, 3): the user's, or cuts of two photographs, then borders and noise."""
     height, width = preprocess.height, preprocess.width
     photographs = _users(folder, preprocess) if folder is not None else _photographs(preprocess)
-    return np.concatenate((photographs, _borders(height, width), _noise(height, width, INPUTS - BORDERS - len(photographs))))
+    return np.concatenate(
+        (photographs, _borders(height, width), _noise(height, width, INPUTS - BORDERS - len(photographs)))
+    )
 
 
 def tensors(specs: Sequence[TensorSpec], count: int = INPUTS) -> list[NDArray[np.generic]]:
@@ -46,7 +48,9 @@ def _rows(spec: TensorSpec, count: int, generator: np.random.Generator) -> NDArr
 
 
 def _users(folder: Path, preprocess: Preprocess) -> Pictures:
-    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in {".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+    found = sorted(
+        file for file in folder.rglob("*") if file.suffix.lower() in {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+    )
     if not found:
         raise PictureError(f"no pictures in {folder}", hint="give a folder of PNG, JPEG, WebP or BMP files")
     return np.stack([preprocess.picture(load_picture(file)) for file in found])

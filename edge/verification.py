@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from edge import worker
 from edge.card import Card
@@ -22,16 +23,28 @@ def read_card(path: Path, logs: Path) -> Card:
     return Card.from_json(describe(path, logs)["card"])
 
 
-def describe(path: Path, logs: Path) -> dict[str, object]:
+def describe(path: Path, logs: Path) -> dict[str, Any]:
     """The card (JSON text) and contents of a file, read in a process of its own. Raises `BadArtifactError`."""
     job = worker.Job(
-        "edge.tasks:describe", {"path": str(path)}, logs / f"{path.name}.log", f"reading {path.name}", BadArtifactError, DESCRIBE_TIMEOUT_S
+        "edge.tasks:describe",
+        {"path": str(path)},
+        logs / f"{path.name}.log",
+        f"reading {path.name}",
+        BadArtifactError,
+        DESCRIBE_TIMEOUT_S,
     )
-    return worker.run(job)  # type: ignore[no-any-return]
+    found: dict[str, Any] = worker.run(job)
+    return found
 
 
 def verify_files(
-    path: Path, against: ModelRequest | None, images: Path | None, *, logs: Path, timeout_s: float, progress: Callable[[str, str], None]
+    path: Path,
+    against: ModelRequest | None,
+    images: Path | None,
+    *,
+    logs: Path,
+    timeout_s: float,
+    progress: Callable[[str, str], None],
 ) -> list[tuple[Path, Verdict]]:
     """Verify one file, or every file that a folder's `edge.json` lists. Raises `BadArtifactError`, `UsageError`."""
     if not path.exists():
@@ -70,6 +83,11 @@ def _shaped_like(card: Card, request: ModelRequest) -> ModelRequest:
     """The request at the file's input size and number of classes, where it leaves them open."""
     if card.preprocess is not None and request.image_size is None:
         request = replace(request, image_size=(card.preprocess.height, card.preprocess.width))
-    if request.num_classes is None and len(card.outputs) == 1 and len(card.outputs[0].shape) == 2 and ":" not in request.reference:
+    if (
+        request.num_classes is None
+        and len(card.outputs) == 1
+        and len(card.outputs[0].shape) == 2
+        and ":" not in request.reference
+    ):
         request = replace(request, num_classes=card.outputs[0].shape[1])
     return request

@@ -51,7 +51,9 @@ class Verdict:
 
     def fields(self) -> dict[str, Any]:
         """The JSON fields of the command-line contract."""
-        measured = asdict(self.comparison) if self.comparison is not None else dict.fromkeys(Comparison.__dataclass_fields__)
+        measured = (
+            asdict(self.comparison) if self.comparison is not None else dict.fromkeys(Comparison.__dataclass_fields__)
+        )
         finite = {name: _json_number(value) for name, value in measured.items()}
         return {
             "verdict": self.verdict,
@@ -69,7 +71,10 @@ def compare(model: Outputs, file: Outputs) -> Comparison:
     for index, (expected, found) in enumerate(zip(model, file, strict=True)):
         if expected.shape != found.shape:
             raise ValueError(f"output {index} has shape {found.shape}, the model's has {expected.shape}")
-    each = [_compare_one(expected.astype(np.float64), found.astype(np.float64)) for expected, found in zip(model, file, strict=True)]
+    each = [
+        _compare_one(expected.astype(np.float64), found.astype(np.float64))
+        for expected, found in zip(model, file, strict=True)
+    ]
     return Comparison(
         inputs=len(model[0]),
         relative_error=max(one.relative_error for one in each),
@@ -86,9 +91,15 @@ def judge(comparison: Comparison, tolerance: Tolerance, executed_by: str) -> Ver
         text
         for within, text in (
             (comparison.spread > SILENT_STD, "the model's output hardly depends on its input, so nothing is proven"),
-            (comparison.relative_error <= tolerance.relative_error, f"relative error {comparison.relative_error:.2g} > {tolerance.relative_error:g}"),
+            (
+                comparison.relative_error <= tolerance.relative_error,
+                f"relative error {comparison.relative_error:.2g} > {tolerance.relative_error:g}",
+            ),
             (comparison.sqnr_db >= tolerance.sqnr_db, f"SQNR {comparison.sqnr_db:.1f} dB < {tolerance.sqnr_db:g} dB"),
-            (comparison.top1_agreement >= tolerance.top1_agreement, f"top-1 agreement {comparison.top1_agreement:.1%} < {tolerance.top1_agreement:.1%}"),
+            (
+                comparison.top1_agreement >= tolerance.top1_agreement,
+                f"top-1 agreement {comparison.top1_agreement:.1%} < {tolerance.top1_agreement:.1%}",
+            ),
         )
         if not within
     ]

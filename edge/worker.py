@@ -47,21 +47,33 @@ def run(job: Job) -> Any:
         if answer.exists():
             return _result(json.loads(answer.read_text(encoding="utf-8")), job)
     if code is None:
-        raise job.failure(f"{job.doing} took longer than {job.timeout_s:g} s and was stopped", hint="allow more with --timeout SECONDS")
+        raise job.failure(
+            f"{job.doing} took longer than {job.timeout_s:g} s and was stopped",
+            hint="allow more with --timeout SECONDS",
+        )
     name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     raise job.failure(f"{job.doing} crashed ({name})", hint=tail(job.log))
 
 
 def tail(log: Path) -> str:
     """Where the log is, and its last lines."""
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()] if log.exists() else []
+    lines = (
+        [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        if log.exists()
+        else []
+    )
     return "\n".join((f"log: {log}", *(f"  | {line[:200]}" for line in lines[-TAIL_LINES:])))
 
 
 def _run_process(request: str, job: Job) -> int | None:
     """The exit code (negative: a signal), or None when the time limit was reached."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(job.threads), "PYTHONHASHSEED": "0", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(job.threads),
+        "PYTHONHASHSEED": "0",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
     with job.log.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "edge.worker"], stdin=subprocess.PIPE, stdout=log, stderr=log,

@@ -30,7 +30,9 @@ def version(value: bool) -> None:
 
 @app.callback()
 def options(
-    show_version: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Print the version and exit."),
+    show_version: bool = typer.Option(
+        False, "--version", callback=version, is_eager=True, help="Print the version and exit."
+    ),
 ) -> None:
     """Options of every command."""
 

@@ -16,4 +16,7 @@ def devices(as_json: Json = False, quiet: Quiet = False) -> None:
         return emit("devices", {"devices": [asdict(info) for info in found]})
     if quiet:
         return print("\n".join(info.id for info in found))
-    return table(("device", "state", "model", "SoC", "ABI", "system"), ((d.id, d.state, d.model, d.soc, d.abi, d.os) for d in found))
+    return table(
+        ("device", "state", "model", "SoC", "ABI", "system"),
+        ((d.id, d.state, d.model, d.soc, d.abi, d.os) for d in found),
+    )

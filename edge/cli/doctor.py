@@ -16,12 +16,17 @@ def doctor(as_json: Json = False, quiet: Quiet = False) -> None:
         for distribution in exporter.distributions:
             version = installed_version(distribution)
             hint = "" if version else plugins.install_hint(exporter)
-            toolchains.append({"name": distribution, "target": name, "version": version, "ok": version is not None, "hint": hint})
+            toolchains.append(
+                {"name": distribution, "target": name, "version": version, "ok": version is not None, "hint": hint}
+            )
     if as_json:
         return emit("doctor", {"toolchains": toolchains})
     if quiet:
         return print("\n".join(str(row["name"]) for row in toolchains if not row["ok"]), end="")
     return table(
         ("toolchain", "target", "version", "how to get it"),
-        ((str(row["name"]), str(row["target"]), str(row["version"] or "missing"), str(row["hint"])) for row in toolchains),
+        (
+            (str(row["name"]), str(row["target"]), str(row["version"] or "missing"), str(row["hint"]))
+            for row in toolchains
+        ),
     )

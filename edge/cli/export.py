@@ -22,7 +22,9 @@ COREML_TARGETS = ("iOS15", "iOS16", "iOS17", "iOS18")
 
 def export(
     model: options.Reference,
-    target: Annotated[list[str], typer.Option(help="coreml, tflite, executorch, onnx, or all; repeat, or separate by commas.")] = ["all"],  # noqa: B006 - typer copies it
+    target: Annotated[
+        list[str], typer.Option(help="coreml, tflite, executorch, onnx, or all; repeat, or separate by commas.")
+    ] = ["all"],  # noqa: B006 - typer copies it
     out: Annotated[Path, typer.Option(help="Folder in which MODEL-PRECISION-HxW/ is made.")] = Path(),
     precision: Annotated[Precision, typer.Option(help="Number format inside the files.")] = Precision.FP32,
     weights: options.Weights = None,
@@ -33,10 +35,14 @@ def export(
     mean: options.Mean = None,
     std: options.Std = None,
     seed: options.Seed = 0,
-    input_kind: Annotated[InputKind, typer.Option("--input", help="A normalised float tensor, or the picture's bytes.")] = InputKind.FLOAT,
+    input_kind: Annotated[
+        InputKind, typer.Option("--input", help="A normalised float tensor, or the picture's bytes.")
+    ] = InputKind.FLOAT,
     coreml_target: Annotated[str, typer.Option(help="Oldest system for Core ML: iOS15 to iOS18.")] = "iOS17",
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not execute the files.")] = False,
-    keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on with the other targets when one fails.")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Go on with the other targets when one fails.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds one conversion may take.")] = 1800,
     plan: Annotated[bool, typer.Option("--plan", help="Print the steps and do nothing.")] = False,
@@ -91,7 +97,11 @@ def _print_plan(order: ExportOrder, *, as_json: bool) -> None:
         passes = ", ".join(rewrite.__name__ for rewrite in exporter.passes())
         steps.append(f"{recipe.exporter}: rewrite ({passes})")
         steps.append(f"{recipe.exporter}: lower to {exporter.suffix}, {recipe.precision}, input {recipe.input_kind}")
-        steps.append(f"{recipe.exporter}: execute and compare with PyTorch" if order.verify else f"{recipe.exporter}: not verified")
+        steps.append(
+            f"{recipe.exporter}: execute and compare with PyTorch"
+            if order.verify
+            else f"{recipe.exporter}: not verified"
+        )
     steps.append(f"write the files, labels.txt and edge.json below {order.out}")
     if as_json:
         return emit("export", {"plan": steps})

@@ -27,18 +27,31 @@ def inspect(
     found = describe(artifact, logs)
     shutil.rmtree(logs)
     card, contents = json.loads(str(found["card"])), found["contents"]
-    assert isinstance(contents, dict)
     delegates = {name: contents[name] for name in ("partitions", "inside", "outside")}
     if as_json:
-        size = {"bytes": whole.size(artifact), "sha256": whole.sha256(artifact)}
-        return emit("inspect", {"artifact": str(artifact), **size, "card": card, "operators": contents["operators"], "delegates": delegates, "lint": []})
+        document = {
+            "artifact": str(artifact),
+            "bytes": whole.size(artifact),
+            "sha256": whole.sha256(artifact),
+            "card": card,
+            "operators": contents["operators"],
+            "delegates": delegates,
+            "lint": [],
+        }
+        return emit("inspect", document)
     if quiet:
         return print(artifact)
     print(f"{artifact}  {whole.size(artifact) / 1e6:.2f} MB\n")
     for name, value in card.items():
         print(f"{name:>12}  {_short(value)}")
-    print(f"{'delegates':>12}  {delegates['partitions']} partitions, {delegates['inside']} operators inside, {delegates['outside']} outside\n")
-    return table(("operator", "count"), ((name, str(count)) for name, count in sorted(contents["operators"].items(), key=lambda item: -item[1])))
+    shared = (
+        f"{delegates['partitions']} partitions, {delegates['inside']} operators inside, {delegates['outside']} outside"
+    )
+    print(f"{'delegates':>12}  {shared}\n")
+    return table(
+        ("operator", "count"),
+        ((name, str(count)) for name, count in sorted(contents["operators"].items(), key=lambda item: -item[1])),
+    )
 
 
 def _short(value: object) -> str:

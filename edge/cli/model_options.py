@@ -10,7 +10,13 @@ import typer
 from edge.errors import UsageError
 from edge.reference import ModelRequest
 
-Reference = Annotated[str, typer.Argument(metavar="MODEL", help="A name of `edge models`, timm:NAME, package.module:factory, file.py:factory, or a folder that `edge train` wrote.")]
+Reference = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A name of `edge models`, timm:NAME, package.module:factory, file.py:factory, or a folder that `edge train` wrote.",
+    ),
+]
 Weights = Annotated[Path | None, typer.Option(help="A safetensors or .pth file.")]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Fetch the published weights.")]
 NumClasses = Annotated[int | None, typer.Option(min=1, help="Classes of the head.")]
@@ -38,7 +44,9 @@ def per_channel(text: str | None, name: str) -> tuple[float, float, float] | Non
     try:
         red, green, blue = (float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"--{name} takes three numbers, not {text!r}", hint=f"for example --{name} 0.5,0.5,0.5") from None
+        raise UsageError(
+            f"--{name} takes three numbers, not {text!r}", hint=f"for example --{name} 0.5,0.5,0.5"
+        ) from None
     if name == "std" and min(red, green, blue) <= 0:
         raise UsageError(f"--std must be above zero, not {text!r}", hint="it divides the picture's values")
     return red, green, blue
@@ -52,5 +60,13 @@ def request(
     if weights is not None and pretrained:
         raise UsageError("--weights and --pretrained name two sets of weights", hint="give one of them")
     return ModelRequest(
-        reference, weights, pretrained, num_classes, image_size(size), labels, per_channel(mean, "mean"), per_channel(std, "std"), seed
+        reference,
+        weights,
+        pretrained,
+        num_classes,
+        image_size(size),
+        labels,
+        per_channel(mean, "mean"),
+        per_channel(std, "std"),
+        seed,
     )

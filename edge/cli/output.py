@@ -25,7 +25,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     widths = [max(len(row[i]) for row in ([*columns], *body)) for i in range(len(columns))]
     right = [all(_is_number(row[i]) for row in body) and bool(body) for i in range(len(columns))]
     for line in ([*columns], ["─" * width for width in widths], *body):
-        cells = (cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in zip(line, widths, right, strict=True))
+        cells = (
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        )
         print("  ".join(cells).rstrip())
 
 

@@ -33,6 +33,9 @@ def profile(
     if quiet:
         return print(f"{measured.median_ms:.3f}")
     low, high = measured.ci95_ms
+    spread = f"95 % interval {low:.3f} to {high:.3f}"
     print(f"{artifact.name} on {measured.device}, {measured.runtime}, {measured.threads} thread, {measured.source}")
-    print(f"  median {measured.median_ms:.3f} ms (95 % interval {low:.3f} to {high:.3f}), p90 {measured.p90_ms:.3f} ms, {measured.verdict}")
-    return print(f"  start-up {measured.init_ms:.1f} ms, peak memory {measured.peak_rss_kb / 1024:.0f} MB, {len(measured.samples_ms)} runs")
+    print(f"  median {measured.median_ms:.3f} ms ({spread}), p90 {measured.p90_ms:.3f} ms, {measured.verdict}")
+    return print(
+        f"  start-up {measured.init_ms:.1f} ms, peak memory {measured.peak_rss_kb / 1024:.0f} MB, {len(measured.samples_ms)} runs"
+    )

@@ -28,6 +28,9 @@ def run(
         return print("\n".join(result["top"][0]["label"] for result in results))
     for result in results:
         print(result["picture"])
-        table(("label", "index", "score"), ((row["label"], str(row["index"]), f"{row['score']:.4f}") for row in result["top"]))
+        table(
+            ("label", "index", "score"),
+            ((row["label"], str(row["index"]), f"{row['score']:.4f}") for row in result["top"]),
+        )
         print()
     return None

@@ -12,13 +12,20 @@ import typer
 from edge.cli import model_options as options
 from edge.cli.output import Json, Quiet, Stages, emit, table
 
-Artifact = Annotated[Path, typer.Argument(metavar="ARTIFACT|FOLDER", help="A file, or a folder, that `edge export` wrote.")]
+Artifact = Annotated[
+    Path, typer.Argument(metavar="ARTIFACT|FOLDER", help="A file, or a folder, that `edge export` wrote.")
+]
 
 
 def verify(
     artifact: Artifact,
-    images: Annotated[Path | None, typer.Option(help="Pictures to compare on; default: cuts of two photographs.")] = None,
-    against: Annotated[str | None, typer.Option(metavar="MODEL", help="The model to compare with; default: the one recorded at export.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Pictures to compare on; default: cuts of two photographs.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="The model to compare with; default: the one recorded at export."),
+    ] = None,
     weights: options.Weights = None,
     pretrained: options.Pretrained = False,
     mean: options.Mean = None,

@@ -12,7 +12,7 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGE_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.fixture()
+@pytest.fixture
 def model_file(tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"weights")

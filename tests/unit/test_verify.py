@@ -14,7 +14,7 @@ from edge.verify import Verdict, compare, judge
 FP32 = TOLERANCES[Precision.FP32]
 
 
-@pytest.fixture()
+@pytest.fixture
 def logits() -> np.ndarray:
     return np.random.default_rng(0).standard_normal((64, 10)).astype(np.float32)
 
@@ -88,4 +88,14 @@ def test_json_fields_hold_no_infinity(logits):
 
 def test_a_verdict_without_execution_has_every_field_of_the_contract():
     fields = Verdict("not executed", "no runtime", "nothing").fields()
-    assert set(fields) >= {"executed_by", "inputs", "verdict", "relative_error", "sqnr_db", "sqnr_centred_db", "top1_agreement", "tolerance", "reason"}
+    assert set(fields) >= {
+        "executed_by",
+        "inputs",
+        "verdict",
+        "relative_error",
+        "sqnr_db",
+        "sqnr_centred_db",
+        "top1_agreement",
+        "tolerance",
+        "reason",
+    }
