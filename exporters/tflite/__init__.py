@@ -1,0 +1,145 @@
+"""TFLite: a flatbuffer for Android and most small devices, with Task Library's metadata, in one XNNPACK delegate."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.card import KEY, Card
+from edge.errors import BadArtifactError, ConversionError
+from edge.exporter import Contents, Exporter, Runner
+from edge.spec import Precision, Recipe
+from exporters._flatbuffer import damaged
+from exporters.tflite import flatbuffer, metadata, rewrites
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from edge.passes.capture import Pass
+
+
+class TFLite(Exporter):
+    """LiteRT's converter, then three edits of the flatbuffer: see `rewrites`."""
+
+    suffix = ".tflite"
+    distributions = ("litert-torch", "ai-edge-litert")
+
+    def passes(self) -> tuple[Pass, ...]:
+        """What LiteRT cannot convert, or converts to operators that its interpreter then refuses."""
+        from edge.passes import HYGIENE
+        from edge.passes.bicubic_to_linear import bicubic_to_linear
+        from edge.passes.fold_to_convolution import fold_to_convolution
+        from edge.passes.one_hot_to_compare import one_hot_to_compare
+        from edge.passes.volume_to_planes import volume_to_planes
+
+        return (*HYGIENE, one_hot_to_compare, bicubic_to_linear, fold_to_convolution, volume_to_planes)
+
+    def lower(self, program: ExportedProgram, recipe: Recipe, card: Card, path: Path) -> None:
+        """Write the file, then load it: operators without a kernel are found here and not on a phone."""
+        model = flatbuffer.parse(_converted(program))
+        rewrites.computed_weights_to_batch_matmul(model)
+        rewrites.follow_card(model, card)
+        if recipe.precision is Precision.FP16:
+            rewrites.weights_to_float16(model)
+        rewrites.attach(model, metadata.KEY, metadata.metadata(card))
+        rewrites.attach(model, KEY, card.to_json().encode())
+        data = flatbuffer.serialise(model)
+        _demand_kernels(data)
+        path.write_bytes(data)
+        if card.labels:
+            metadata.append_labels(path, card.labels)
+
+    def load(self, path: Path) -> Runner:
+        """LiteRT's interpreter on one thread; float32 outputs."""
+        interpreter = _opened(path)
+        inputs = [detail["index"] for detail in interpreter.get_input_details()]
+        outputs = [detail["index"] for detail in interpreter.get_output_details()]
+
+        def run(tensors: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], ...]:
+            try:
+                for index, tensor in zip(inputs, tensors, strict=True):
+                    interpreter.set_tensor(index, tensor)
+                interpreter.invoke()
+            except (ValueError, RuntimeError) as error:
+                raise BadArtifactError(f"{path.name} does not run: {error}", hint="export the model again") from error
+            return tuple(interpreter.get_tensor(index).astype(np.float32) for index in outputs)
+
+        return run
+
+    def card(self, path: Path) -> Card:
+        """Read from the model's own metadata; the runtime is not loaded."""
+        return flatbuffer.card(path.read_bytes())
+
+    def contents(self, path: Path) -> Contents:
+        """Operators from the file, partitions from the interpreter, which delegates to XNNPACK when it loads."""
+        operators = flatbuffer.operator_names(path.read_bytes())
+        nodes = _opened(path)._get_ops_details()
+        delegates = [node for node in nodes if node["op_name"] == "DELEGATE"]
+        inside = len(_delegated(nodes, delegates))
+        return Contents(Counter(operators), len(delegates), inside, len(operators) - inside)
+
+
+def _converted(program: ExportedProgram) -> bytes:
+    import litert_torch
+
+    inputs, _ = program.example_inputs
+    module = program.module(check_guards=False)
+    module.training = False  # a captured graph cannot change its mode; the converter warns about the flag
+    try:
+        return bytes(litert_torch.convert(module, inputs).model_content())
+    except Exception as error:  # the converter raises whatever its many layers raise
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ConversionError(
+            f"LiteRT cannot convert this model: {reason}", hint="the log has the converter's own words"
+        ) from error
+
+
+def _demand_kernels(data: bytes) -> None:
+    """Load the file as a phone would. Raises `ConversionError` naming the operators that the interpreter lacks."""
+    try:
+        _interpreter(data)
+    except (ValueError, RuntimeError) as error:
+        foreign = sorted({name for name in flatbuffer.operator_names(data) if name.startswith(("STABLEHLO_", "Flex"))})
+        what = ", ".join(foreign) or str(error).strip().partition("\n")[0]
+        raise ConversionError(
+            f"LiteRT's converter wrote operators that its interpreter cannot run: {what}",
+            hint="write that part of the model with other operators, or use another target",
+        ) from error
+
+
+def _opened(path: Path) -> Any:
+    """An interpreter for a file from outside. Raises `BadArtifactError`."""
+    data = path.read_bytes()
+    flatbuffer.checked(data)
+    try:
+        return _interpreter(data)
+    except (ValueError, RuntimeError) as error:
+        raise damaged(str(error).strip().partition("\n")[0]) from error
+
+
+def _interpreter(data: bytes) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=data, num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _delegated(nodes: Sequence[Any], delegates: Sequence[Any]) -> set[int]:
+    """The nodes that delegates took over: everything between a delegate's inputs and its outputs."""
+    makers = {int(made): node for node in nodes if node["op_name"] != "DELEGATE" for made in node["outputs"]}
+    taken: set[int] = set()
+    for delegate in delegates:
+        border = set(map(int, delegate["inputs"]))
+        wanted = [int(tensor) for tensor in delegate["outputs"]]
+        while wanted:
+            node = makers.get(wanted.pop())
+            if node is not None and node["index"] not in taken:
+                taken.add(node["index"])
+                wanted += [int(tensor) for tensor in node["inputs"] if int(tensor) not in border]
+    return taken
