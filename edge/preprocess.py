@@ -27,7 +27,7 @@ FILTERS = {
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Resize the shorter side to `height / crop`, cut the centre `height` x `width`, then `(x / 255 - mean) / std`.
+    """Resize until `height / crop` x `width / crop` is covered, cut the centre `height` x `width`, then `(x / 255 - mean) / std`.
 
     `mean` and `std` are per channel, in RGB order, for values in 0..1.
     """
@@ -55,12 +55,7 @@ class Preprocess:
 
     def picture(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resize and crop to uint8 (H, W, 3), RGB."""
-        short = round(min(self.height, self.width) / self.crop)
-        scale = (
-            max(self.height, self.width, short) / min(image.size)
-            if self.height != self.width
-            else short / min(image.size)
-        )
+        scale = max(self.height / image.height, self.width / image.width) / self.crop
         size = (max(self.width, round(image.width * scale)), max(self.height, round(image.height * scale)))
         resized = image.resize(size, FILTERS[self.interpolation])
         left, top = (resized.width - self.width) // 2, (resized.height - self.height) // 2
@@ -83,13 +78,15 @@ class Preprocess:
 
 
 def load_picture(path: Path) -> Image.Image:
-    """Open any picture as RGB: EXIF rotation applied, alpha over white, greyscale and CMYK converted.
+    """Open any picture as RGB: EXIF rotation applied, alpha over white, greyscale, CMYK and 16 bits converted.
 
     Raises `PictureError` when the file is missing, no picture, truncated, or absurdly large.
     """
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I;16"):  # pillow would clip these at 255
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
             if upright.has_transparency_data:
                 layered = upright.convert("RGBA")
                 white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
