@@ -31,13 +31,10 @@ class TFLite(Exporter):
 
     def passes(self) -> tuple[Pass, ...]:
         """What LiteRT cannot convert, or converts to operators that its interpreter then refuses."""
-        from edge.passes import HYGIENE
-        from edge.passes.bicubic_to_linear import bicubic_to_linear
-        from edge.passes.fold_to_convolution import fold_to_convolution
-        from edge.passes.one_hot_to_compare import one_hot_to_compare
+        from edge.passes.hygiene import HYGIENE
         from edge.passes.volume_to_planes import volume_to_planes
 
-        return (*HYGIENE, one_hot_to_compare, bicubic_to_linear, fold_to_convolution, volume_to_planes)
+        return (*HYGIENE, volume_to_planes)
 
     def lower(self, program: ExportedProgram, recipe: Recipe, card: Card, path: Path) -> None:
         """Write the file, then load it: operators without a kernel are found here and not on a phone."""
