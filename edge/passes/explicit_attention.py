@@ -64,7 +64,7 @@ def _masked_softmax(at: Site, logits: Node, mask: Node | None) -> Node:
 def _as_float(at: Site, mask: Node, like: Node) -> Node:
     fixed = at.weight(mask)
     dtype = value(like).dtype
-    return at.call(aten.to.dtype, mask, dtype) if fixed is None else at.constant(fixed.to(dtype))
+    return at.call(aten._to_copy.default, mask, dtype=dtype) if fixed is None else at.constant(fixed.to(dtype))
 
 
 def _causal_mask(at: Site, queries: int, keys: int) -> Node:

@@ -19,4 +19,4 @@ def _compare(at: Site, indices: Node, _classes: int) -> Node:
     *places, classes = at.shape
     column = at.call(aten.reshape.default, indices, [*places, 1])
     equal = at.call(aten.eq.Tensor, column, at.constant(torch.arange(classes, dtype=value(indices).dtype)))
-    return at.call(aten.to.dtype, equal, value(at.node).dtype)
+    return at.call(aten._to_copy.default, equal, dtype=value(at.node).dtype)
