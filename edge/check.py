@@ -26,7 +26,7 @@ def check(path: Path, card: Card, expected: Expected, *, log: Path, timeout_s: f
     A file that no runtime here can execute gets the verdict `not executed`. Raises `BadArtifactError` when the runtime
     refuses the file or dies of it.
     """
-    runtime = plugins.exporter(plugins.exporter_for(path).name).executed_by()
+    runtime = plugins.exporter_for(path).executed_by()
     try:
         outputs = execute(path, expected.inputs_for(card), log=log, timeout_s=timeout_s)
     except NotExecutableHereError as error:
