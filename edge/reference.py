@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
+
+from edge import whole
+from edge.errors import UsageError, WeightsError
+from edge.models import hub
+from edge.models.catalog import CATALOG
+from edge.suggest import unknown
+from edge.toolchain import installed_version
+
+TIMM_PREFIX = "timm:"
+
+
+class Kind(StrEnum):
+    """The forms that a model reference may have."""
+
+    CATALOG = "a name of `edge models`"
+    TIMM = "timm:NAME"
+    RUN = "a run folder"
+    FACTORY = "module:factory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +45,85 @@ class ModelRequest:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     seed: int = 0
+
+    @property
+    def kind(self) -> Kind:
+        """The first form that the reference has. Raises `UnknownNameError` with the nearest names, or `UsageError`."""
+        for kind, claims in _CLAIMS.items():
+            if claims(self.reference):
+                return kind
+        if "/" in self.reference or Path(self.reference).exists():
+            raise UsageError(f"{self.reference!r} is no folder that edge wrote", hint=f"a model is {', '.join(Kind)}")
+        raise unknown("model", self.reference, (row.name for row in CATALOG))
+
+
+_CLAIMS: Mapping[Kind, Callable[[str], bool]] = {
+    Kind.CATALOG: lambda reference: any(row.name == reference for row in CATALOG),
+    Kind.TIMM: lambda reference: reference.startswith(TIMM_PREFIX),
+    Kind.RUN: lambda reference: Path(reference).is_dir(),
+    Kind.FACTORY: lambda reference: ":" in reference,
+}
+"""Which references each kind takes; the first that does wins, so a folder never hides a name of ours."""
+
+
+def fingerprint(request: ModelRequest) -> str | None:
+    """The sha256 of everything that determines the model, found without building it; None when that cannot be known.
+
+    The sources of `edge` are left out: the store hashes them apart. A user's factory may do anything, so it has none.
+    Raises what `ModelRequest.kind` and `edge.runfolder.read` raise.
+    """
+    origin = _ORIGINS[request.kind](request)
+    if origin is None:
+        return None
+    try:
+        files = {
+            name: _named_content(path) for name, path in (("weights", request.weights), ("labels", request.labels))
+        }
+    except OSError:  # resolving the request will say which file is unreadable, and why
+        return None
+    parts = {**asdict(request), **files, "origin": origin}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _named_content(path: Path | None) -> list[str] | None:
+    return None if path is None else [path.name, whole.sha256(path)]
+
+
+def _of_catalog(request: ModelRequest) -> object:
+    """The published weights count when they are in the hub's cache; before they are fetched nothing is known."""
+    if not request.pretrained:
+        return []
+    try:
+        path = hub.cached(hub.published(request.reference).repository)
+    except WeightsError:
+        return None
+    return None if path is None else [whole.sha256(path)]
+
+
+def _of_timm(request: ModelRequest) -> object:
+    """timm alone knows which published weights a name stands for, so with them nothing is known."""
+    return None if request.pretrained else [installed_version("timm")]
+
+
+def _of_run(request: ModelRequest) -> object:
+    from edge import runfolder  # reads pictures' preprocessing, which `edge --help` must not wait for
+
+    folder = Path(request.reference)
+    network = fingerprint(runfolder.network(folder, runfolder.read(folder), request))
+    weights = folder / runfolder.WEIGHTS
+    if network is None or not weights.is_file():
+        return None
+    return [network, whole.sha256(folder / runfolder.RECORD), whole.sha256(weights)]
+
+
+def _of_factory(_: ModelRequest) -> object:
+    return None
+
+
+_ORIGINS: Mapping[Kind, Callable[[ModelRequest], object]] = {
+    Kind.CATALOG: _of_catalog,
+    Kind.TIMM: _of_timm,
+    Kind.RUN: _of_run,
+    Kind.FACTORY: _of_factory,
+}
+"""What determines the model beyond the request itself, as JSON data; None when unknown."""
