@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from edge.card import WeightsOrigin
 from edge.evaluate import Accuracy
-from edge.measurement import Measurement
+from edge.measurement import Measurement, Source
+from edge.spec import Precision
 
 POINTS = 0.3
 """A file may be this many percentage points from PyTorch's accuracy: one picture of the 360 digits held out is 0.28."""
@@ -26,11 +27,39 @@ class ModelFacts:
     name: str
     weights: WeightsOrigin
     input_shape: tuple[int, ...]
-    classes: int
     params: int | None = None
     params_deploy: int | None = None
     macs: int | None = None
     accuracy: Accuracy | None = None
+    unknown: str = ""  # why it could not be built again; empty when it was
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A measurement summed up: the median and its 95 % interval in ms, and where they came from."""
+
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    device: str
+    source: Source
+    threads: int
+    runs: int
+    steadiness: str
+
+    @classmethod
+    def of(cls, measured: Measurement) -> Latency:
+        low, high = measured.ci95_ms
+        return cls(
+            measured.median_ms,
+            low,
+            high,
+            measured.device,
+            measured.source,
+            measured.threads,
+            len(measured.samples_ms),
+            measured.verdict,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +70,7 @@ class FileFacts:
     name: str
     bytes: int
     sha256: str
-    precision: str
+    precision: Precision
     verdict: str
     reason: str
     executed_by: str
@@ -49,9 +78,14 @@ class FileFacts:
     relative_error: float | None = None
     allowed_error: float | None = None
     accuracy: Accuracy | None = None
-    latency: Measurement | None = None
+    latency: Latency | None = None
     silent: str = ""  # why it was not executed here; empty when it was
     tools: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def called(self) -> str:
+        """The target, with the precision where it is not the usual one."""
+        return self.target if self.precision == Precision.FP32 else f"{self.target} {self.precision}"
 
     def agrees_with(self, model: Accuracy) -> bool:
         """Whether the file is as accurate as the model, or was never asked."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from edge.report.facts import Epoch, FileFacts
 
@@ -45,7 +45,7 @@ def sizes(files: Sequence[FileFacts]) -> str:
     """Bars: megabytes per file."""
     megabytes = [file.bytes / 1e6 for file in files]
     with _style():
-        figure, axes = _rows([file.target for file in files])
+        figure, axes = _rows([file.called for file in files])
         axes.barh(range(len(files)), megabytes, height=0.55, color=ACCENT)
         for row, value in enumerate(megabytes):
             _beside(axes, value, row, f"{value:.2f} MB")
@@ -56,17 +56,23 @@ def sizes(files: Sequence[FileFacts]) -> str:
 
 def latencies(files: Sequence[FileFacts]) -> str:
     """Dots with bars: the median and its 95 % interval in ms, for the files that were timed. Empty when none was."""
-    timed = [(file.target, file.latency) for file in files if file.latency is not None]
+    timed = [(file.called, file.latency) for file in files if file.latency is not None]
     if not timed:
         return ""
     with _style():
         figure, axes = _rows([target for target, _ in timed])
         for row, (_, latency) in enumerate(timed):
-            low, high = latency.ci95_ms
-            axes.plot((low, high), (row, row), color=ACCENT, linewidth=5, alpha=0.35, solid_capstyle="butt")
+            axes.plot(
+                (latency.low_ms, latency.high_ms),
+                (row, row),
+                color=ACCENT,
+                linewidth=5,
+                alpha=0.35,
+                solid_capstyle="butt",
+            )
             axes.plot(latency.median_ms, row, "o", color=ACCENT, markersize=6)
-            _beside(axes, max(high, latency.median_ms), row, f"{latency.median_ms:.3g} ms")
-        axes.set_xlim(0, max(latency.ci95_ms[1] for _, latency in timed) * 1.35)
+            _beside(axes, max(latency.high_ms, latency.median_ms), row, f"{latency.median_ms:.3g} ms")
+        axes.set_xlim(0, max(latency.high_ms for _, latency in timed) * 1.35)
         axes.set_xlabel("ms per picture, one thread")
         return _svg(figure, "latencies")
 
@@ -78,16 +84,17 @@ def errors(files: Sequence[FileFacts]) -> str:
         return ""
     smallest = 1e-8  # below what float32 can tell apart; an exact file is drawn here
     with _style():
-        figure, axes = _rows([file.target for file, _ in ran])
+        figure, axes = _rows([file.called for file, _ in ran])
         axes.set_xscale("log")
         for row, (file, error) in enumerate(ran):
             axes.plot(max(error, smallest), row, "o", color=ACCENT, markersize=6)
-            _beside(axes, max(error, smallest), row, f"{error:.1e}")
-            if file.allowed_error is not None:
-                axes.plot((file.allowed_error,) * 2, (row - 0.35, row + 0.35), color=SECOND, linewidth=2)
-        bounds = [file.allowed_error for file, _ in ran if file.allowed_error is not None]
-        lowest, highest = min(error for _, error in ran), max([error for _, error in ran] + bounds)
-        axes.set_xlim(10 ** math.floor(math.log10(max(lowest, smallest)) - 0.3), highest * 30)
+            bound = error if file.allowed_error is None else file.allowed_error
+            axes.plot((max(bound, smallest),) * 2, (row - 0.35, row + 0.35), color=SECOND, linewidth=2)
+            _beside(axes, max(error, bound, smallest), row, f"{error:.1e}" if error else "exact")
+        lowest, highest = axes.dataLim.intervalx
+        axes.set_xlim(lowest / 3, highest * 30)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("largest error ÷ spread of the output")
         return _svg(figure, "errors")
 
