@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from edge import runfolder
 from edge.card import TensorSpec, WeightsOrigin
+from edge.errors import UsageError
+from edge.models import from_timm, hub, signature, user_factory
+from edge.models.catalog import entry
+from edge.models.network import Network, picture, seeded
+from edge.models.randomise import randomise_statistics
+from edge.models.weights import load_state, load_weights, state_sha256
 from edge.preprocess import Preprocess
+from edge.reference import Kind, ModelRequest
+
+CROP = {"efficientformer": 0.95, "efficientformer_v2": 0.95}
+"""The share of the resized picture that a family was evaluated on, where it is not 0.875 (models.md §6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +38,145 @@ class Model:
     labels: tuple[str, ...] = ()
 
     def example_inputs(self, seed: int = 0) -> tuple[Tensor, ...]:
-        """Random inputs of the right shapes and dtypes, N(0, 1) for floats."""
-        generator = torch.Generator().manual_seed(seed)
-        return tuple(torch.randn(spec.shape, generator=generator).to(getattr(torch, spec.dtype)) for spec in self.inputs)
+        """Random inputs of the right shapes and dtypes: N(0, 1) for floats, 0 or 1 for all others."""
+        return _examples(self.inputs, seed)
 
     def deploy(self) -> nn.Module:
         """The fast, folded form of the network where its family has one, else the network itself."""
         deploy = getattr(self.module, "deploy", None)
         return deploy() if callable(deploy) else self.module
+
+
+def resolve(request: ModelRequest) -> Model:
+    """The model that `request` names. Without weights it gets random ones in which every branch matters.
+
+    Raises `UnknownNameError`, `WeightsError`, `ToolchainMissingError`, and `UsageError` for overrides that do not fit.
+    """
+    network = _with_weights(request)
+    if network.weights is None:
+        randomise_statistics(network.module, request.seed)
+    return _model(network, request)
+
+
+def resolve_fresh(request: ModelRequest) -> Model:
+    """Like `resolve`, but a network without weights keeps its own initialisation: where training starts."""
+    return _model(_with_weights(request), request)
+
+
+def _with_weights(request: ModelRequest) -> Network:
+    network = _BUILDERS[request.kind](request)
+    if request.weights is None:
+        return network
+    load_weights(network.module, load_state(request.weights))
+    return replace(network, weights=WeightsOrigin(f"file {request.weights.name}"))
+
+
+def _from_catalog(request: ModelRequest) -> Network:
+    row = entry(request.reference)
+    published = hub.published(row.name) if request.pretrained else None
+    size = request.image_size or (row.input_size, row.input_size)
+    family = importlib.import_module(f"edge.models.{row.family}")
+    with seeded(request.seed):
+        module: nn.Module = family.build(row.name, num_classes=request.num_classes, image_size=size)
+    weights = None
+    if published is not None:
+        load_weights(module, load_state(hub.fetch(published.repository)))
+        weights = WeightsOrigin(f"huggingface.co/{published.repository}", published.licence)
+    return Network(module, (picture(size),), weights, Preprocess(*size, crop=CROP.get(row.family, 0.875)))
+
+
+def _from_run(request: ModelRequest) -> Network:
+    folder = Path(request.reference)
+    card = runfolder.read(folder)
+    if request.pretrained:
+        raise UsageError("--pretrained is for published networks; a run has its own weights", hint="leave it out")
+    wanted = runfolder.network(folder, card, request)
+    network = _BUILDERS[wanted.kind](wanted)
+    preprocess = None
+    if network.preprocess is not None:
+        built_for = network.preprocess
+        preprocess = replace(card.preprocess(), height=built_for.height, width=built_for.width)
+    weights = WeightsOrigin(f"trained on {card.data or 'unknown data'}", card.licence)
+    if request.weights is None:
+        load_weights(network.module, load_state(folder / runfolder.WEIGHTS))
+    return replace(network, weights=weights, preprocess=preprocess, labels=card.labels)
+
+
+_BUILDERS: Mapping[Kind, Callable[[ModelRequest], Network]] = {
+    Kind.CATALOG: _from_catalog,
+    Kind.TIMM: from_timm.build,
+    Kind.RUN: _from_run,
+    Kind.FACTORY: user_factory.build,
+}
+
+
+def _model(network: Network, request: ModelRequest) -> Model:
+    """The network with the user's labels and normalisation, and with the outputs it turns out to have."""
+    module = network.module.eval()
+    examples = _examples(network.inputs, request.seed)
+    outputs = signature.outputs(module, examples, network.output_names, request.reference)
+    labels = network.labels if request.labels is None else _read_labels(request.labels)
+    _require_labels_fit(labels, outputs)
+    untrained = WeightsOrigin(
+        f"random weights, seed {request.seed}: for latency and verification only", "not applicable"
+    )
+    return Model(
+        request.reference,
+        module,
+        network.inputs,
+        outputs,
+        replace(network.weights or untrained, sha256=state_sha256(module)),
+        _normalised(network.preprocess, request),
+        labels,
+    )
+
+
+def _examples(inputs: tuple[TensorSpec, ...], seed: int) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(_example(spec, generator) for spec in inputs)
+
+
+def _example(spec: TensorSpec, generator: torch.Generator) -> Tensor:
+    dtype: torch.dtype = getattr(torch, spec.dtype)
+    if dtype.is_floating_point:
+        return torch.randn(spec.shape, generator=generator).to(dtype)
+    return torch.randint(0, 2, spec.shape, generator=generator).to(dtype)
+
+
+def _normalised(preprocess: Preprocess | None, request: ModelRequest) -> Preprocess | None:
+    if request.mean is None and request.std is None:
+        return preprocess
+    if preprocess is None:
+        raise UsageError(f"{request.reference} does not take one picture", hint="leave --mean and --std out")
+    try:
+        return replace(preprocess, mean=request.mean or preprocess.mean, std=request.std or preprocess.std)
+    except ValueError as error:
+        raise UsageError(str(error), hint="give three numbers each, std above zero") from None
+
+
+def _read_labels(path: Path) -> tuple[str, ...]:
+    """One label per line, UTF-8. Raises `UsageError` when the file cannot be read or a line is empty."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(
+            f"cannot read the labels in {path}: {reason}", hint="give a text file, one label per line"
+        ) from None
+    labels = tuple(line.strip() for line in text.rstrip().split("\n"))
+    if "" in labels:
+        raise UsageError(f"line {labels.index('') + 1} of {path} is empty", hint="give one label per line")
+    return labels
+
+
+def _require_labels_fit(labels: tuple[str, ...], outputs: tuple[TensorSpec, ...]) -> None:
+    if not labels:
+        return
+    if len(outputs) != 1 or len(outputs[0].shape) != 2:
+        raise UsageError("labels are for a network with one output of classes", hint="leave the labels out")
+    classes = outputs[0].shape[1]
+    if len(labels) != classes:
+        raise UsageError(
+            f"there are {len(labels)} labels, but the model has {classes} classes",
+            hint=f"give {classes} lines, or a model with --num-classes {len(labels)}",
+        )
