@@ -1,0 +1,150 @@
+"""The training loop: the same command gives the same weights, to the bit, however often it is killed and run again."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from edge.errors import UsageError, WeightsError
+from edge.preprocess import Preprocess
+from edge.training.average import Average
+from edge.training.data import Dataset
+from edge.training.lesson import Batch, Lesson, normalised
+from edge.training.parallel import Group
+from edge.training.recipe import TrainingRecipe
+from edge.training.record import Checkpoint, EpochMetrics, Record
+from edge.training.watch import Watcher
+
+EVALUATION_BATCH = 256
+
+
+@runtime_checkable
+class Leaky(Protocol):
+    """A network that is trained deep: its extra activations become linear during training (VanillaNet)."""
+
+    def set_leak(self, value: float) -> None:
+        """0: ReLU; 1: linear."""
+
+
+class Trainee:
+    """A network, its average and its optimiser: all that a step changes."""
+
+    def __init__(self, network: nn.Module, recipe: TrainingRecipe, group: Group) -> None:
+        self.network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.average = Average(network)
+        self.optimiser = torch.optim.AdamW(parameter_groups(network, recipe.weight_decay), lr=recipe.lr)
+        self.shared = group.shared(network)
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        """The state dicts that a checkpoint keeps."""
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def load(self, states: Mapping[str, Any]) -> None:
+        """Take up the states of a checkpoint. Raises `WeightsError` when they are another network's."""
+        try:
+            self.network.load_state_dict(states["network"])
+            self.average.network.load_state_dict(states["average"])
+            self.optimiser.load_state_dict(states["optimiser"])
+        except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise WeightsError(f"the checkpoint is not this network's: {reason}", hint="give another --out") from None
+
+    def leak(self, value: float) -> None:
+        """Make the leaky activations of a deeply trained network linear by `value`, 0 to 1; others have none."""
+        for network in (self.network, self.average.network):
+            if isinstance(network, Leaky):
+                network.set_leak(value)
+
+    def learn(self, batch: Batch, lesson: Lesson, *, lr: float, ema_decay: float) -> float:
+        """One step of the optimiser and of the average; returns the loss."""
+        for settings in self.optimiser.param_groups:
+            settings["lr"] = lr
+        loss = lesson.loss(self.shared(normalised(batch.pictures, lesson.preprocess)), batch)
+        self.optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), lesson.recipe.clip_norm)
+        self.optimiser.step()
+        self.average.follow(self.network, ema_decay)
+        return loss.item()
+
+
+def fit(
+    trainee: Trainee, lesson: Lesson, history: tuple[EpochMetrics, ...], record: Record, group: Group, watcher: Watcher
+) -> tuple[EpochMetrics, ...]:
+    """Train the epochs that `history` lacks, with a checkpoint after each; returns every epoch's metrics."""
+    steps = lesson.steps(group)
+    watcher.starts(lesson.recipe.epochs * steps, len(history) * steps)
+    with repeatable():
+        for epoch in range(len(history), lesson.recipe.epochs):
+            history = (*history, _epoch(trainee, lesson, epoch, group, watcher))
+            if group.leads:
+                record.save(Checkpoint(history, trainee.states()))
+                watcher.measured(history[-1])
+    return history
+
+
+def accuracy(network: nn.Module, pictures: Dataset, preprocess: Preprocess) -> float:
+    """The share of `pictures` whose largest output is their own class, in inference mode."""
+    network.eval()
+    right = 0
+    for start in range(0, len(pictures.labels), EVALUATION_BATCH):
+        part = slice(start, start + EVALUATION_BATCH)
+        normalised = torch.from_numpy(preprocess.normalise(pictures.pictures[part]))
+        with torch.no_grad():
+            answers = network(normalised).argmax(1).numpy()
+        right += int((answers == pictures.labels[part]).sum())
+    return right / len(pictures.labels)
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for the matrices and kernels; none for norms, biases, bias tables and layer scales."""
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        is_kernel = name.rpartition(".")[2] == "weight" and parameter.ndim >= 2
+        (decayed if is_kernel else free).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def leak_at(epoch: int, leak_epochs: int) -> float:
+    """How linear the leaky activations are in an epoch counted from 0: from 0 up in a line, 1 from `leak_epochs` on."""
+    return 1.0 if epoch >= leak_epochs else epoch / leak_epochs
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Let PyTorch take only algorithms that give the same sum every time, where it has them."""
+    before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+
+
+def _epoch(trainee: Trainee, lesson: Lesson, epoch: int, group: Group, watcher: Watcher) -> EpochMetrics:
+    started = time.monotonic()
+    recipe, steps = lesson.recipe, lesson.steps(group)
+    trainee.leak(leak_at(epoch, recipe.leak_epochs))
+    trainee.network.train()
+    losses = []
+    for step, batch in enumerate(lesson.batches(epoch, group), start=epoch * steps):
+        lr = recipe.learning_rate(step, steps)
+        losses.append(trainee.learn(batch, lesson, lr=lr, ema_decay=recipe.ema_decay(step)))
+        if not math.isfinite(losses[-1]):
+            raise UsageError(
+                f"the loss became {losses[-1]} in epoch {epoch + 1}", hint=f"lower --lr, which is {recipe.lr}"
+            )
+        watcher.stepped(losses[-1])
+    share = accuracy(trainee.average.network, lesson.held_out, lesson.preprocess) if group.leads else 0.0
+    return EpochMetrics(epoch + 1, sum(losses) / steps, share, lr, round(time.monotonic() - started, 3))

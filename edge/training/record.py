@@ -1,0 +1,137 @@
+"""What a run writes while it trains: its settings, its metrics, and a checkpoint that survives a kill at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from edge.errors import UsageError, WeightsError
+
+SETTINGS = "settings.json"
+METRICS = "metrics.jsonl"
+CHECKPOINT = "checkpoint.pt"
+PARTIAL = ".partial"
+"""The end of the name of a file that is still being written; a killed run leaves at most one of each."""
+
+Settings = Mapping[str, str | int | float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochMetrics:
+    """One epoch, counted from 1: the mean training loss, the share of held-out pictures that the average gets right."""
+
+    epoch: int
+    train_loss: float
+    accuracy: float
+    lr: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything that the next epoch depends on; `states` are state dicts by name. Random draws depend on seed and epoch."""
+
+    history: tuple[EpochMetrics, ...]
+    states: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The folder of a run that is being trained."""
+
+    folder: Path
+
+    def claim(self, settings: Settings) -> None:
+        """Make the folder, or take up the run in it. Raises `UsageError` when it holds something else."""
+        path = self.folder / SETTINGS
+        if path.exists():
+            return self._require(settings, _settings(path))
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise UsageError(f"{self.folder} exists and is not a training run", hint="give another --out")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
+        return _replace(path, lambda file: file.write(text.encode()))
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint, then the metrics, each whole: a kill between the two loses nothing."""
+        content = {"history": [asdict(metrics) for metrics in checkpoint.history], "states": dict(checkpoint.states)}
+        _replace(self.folder / CHECKPOINT, lambda file: torch.save(content, file))
+        self.write_metrics(checkpoint.history)
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The last complete checkpoint. Raises `WeightsError` when it is damaged."""
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return None
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            history = tuple(EpochMetrics(**metrics) for metrics in content["history"])
+            return Checkpoint(history, dict(content["states"]))
+        except (
+            RuntimeError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            EOFError,
+            pickle.UnpicklingError,
+        ) as error:
+            reason = str(error).partition("\n")[0]
+            raise WeightsError(f"{path} cannot be read: {reason}", hint="remove it to train from the start") from None
+
+    def metrics(self) -> tuple[EpochMetrics, ...]:
+        """The epochs of a finished run. Raises `UsageError` when the file was changed by hand."""
+        path = self.folder / METRICS
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            history = tuple(EpochMetrics(**json.loads(line)) for line in lines)
+        except (OSError, ValueError, TypeError) as error:
+            raise UsageError(f"{path} cannot be read: {error}", hint="give another --out") from None
+        if not history:
+            raise UsageError(f"{path} is empty", hint="give another --out")
+        return history
+
+    def write_metrics(self, history: tuple[EpochMetrics, ...]) -> None:
+        """Replace the metrics, whole: one line per epoch."""
+        lines = "".join(json.dumps(asdict(metrics)) + "\n" for metrics in history)
+        _replace(self.folder / METRICS, lambda file: file.write(lines.encode()))
+
+    def sweep(self) -> None:
+        """Remove what a finished run does not need, and what killed ones left half written."""
+        for leftover in (CHECKPOINT, *(name + PARTIAL for name in (SETTINGS, METRICS, CHECKPOINT))):
+            (self.folder / leftover).unlink(missing_ok=True)
+
+    def _require(self, settings: Settings, found: Settings) -> None:
+        for name in (*settings, *found):
+            asked, trained = settings.get(name), found.get(name)
+            if asked != trained:
+                raise UsageError(
+                    f"{self.folder} holds a run whose {name.replace('_', ' ')} is {trained}, not {asked}",
+                    hint="give another --out, or the settings of that run",
+                )
+
+
+def _settings(path: Path) -> Settings:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} cannot be read: {error}", hint="give another --out") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{path} holds no settings", hint="give another --out")
+    return found
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    partial = path.with_name(path.name + PARTIAL)
+    with partial.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
