@@ -48,7 +48,7 @@ def data_uri(picture: NDArray[np.uint8]) -> str:
 def _figures(report: Report) -> list[tuple[str, str, Markup]]:
     """Title, caption and drawing of each plot that has something to show."""
     drawn = (
-        ("Size", "megabytes on disk", plots.sizes(report.files) if report.files else ""),
+        ("Size", "on disk", plots.sizes(report.files) if report.files else ""),
         ("Latency", "median and its 95 % interval", plots.latencies(report.files)),
         ("Error against PyTorch", "dot: measured; upright line: what is allowed", plots.errors(report.files)),
         ("Training", "each epoch, held-out pictures", plots.training(report.epochs)),
@@ -74,7 +74,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, error=_error, compact=_compact, megabytes=_megabytes, ms=_ms)
+    environment.filters.update(percent=_percent, error=_error, compact=_compact, size=_size, ms=_ms)
     environment.filters.update(data_uri=data_uri)
     return environment
 
@@ -97,8 +97,8 @@ def _compact(count: int) -> str:
     return str(count)
 
 
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.2f} MB"
+def _size(count: int) -> str:
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
 def _ms(value: float) -> str:

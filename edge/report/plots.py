@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from edge.report.facts import Epoch, FileFacts
 
@@ -39,18 +39,20 @@ STYLE: dict[Any, Any] = {
 }
 WIDTH_IN = 4.8  # 72 units an inch in the SVG: a plot is drawn about 1:1 on a phone, and its text stays readable
 ROW_IN = 0.36
+TICKS = 5
 
 
 def sizes(files: Sequence[FileFacts]) -> str:
-    """Bars: megabytes per file."""
-    megabytes = [file.bytes / 1e6 for file in files]
+    """Bars: the bytes of each file, in the unit that suits the largest."""
+    largest = max(file.bytes for file in files)
+    unit, name = (1e6, "MB") if largest >= 1e6 else (1e3, "kB")
     with _style():
         figure, axes = _rows([file.called for file in files])
-        axes.barh(range(len(files)), megabytes, height=0.55, color=ACCENT)
-        for row, value in enumerate(megabytes):
-            _beside(axes, value, row, f"{value:.2f} MB")
-        axes.set_xlim(0, max(megabytes) * 1.3)
-        axes.set_xlabel("MB")
+        axes.barh(range(len(files)), [file.bytes / unit for file in files], height=0.55, color=ACCENT)
+        for row, file in enumerate(files):
+            _beside(axes, file.bytes / unit, row, f"{file.bytes / unit:.3g} {name}")
+        axes.set_xlim(0, 1.3 * max(largest, 1) / unit)
+        axes.set_xlabel(name)
         return _svg(figure, "sizes")
 
 
@@ -128,6 +130,7 @@ def _rows(names: Sequence[str]) -> tuple[Figure, Axes]:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(TICKS))
     return figure, axes
 
 
