@@ -28,13 +28,15 @@ class TFLite(Exporter):
 
     suffix = ".tflite"
     distributions = ("litert-torch", "ai-edge-litert")
+    runtime = "ai-edge-litert"
 
     def passes(self) -> tuple[Pass, ...]:
         """What LiteRT cannot convert, or converts to operators that its interpreter then refuses."""
+        from edge.passes.flatten_softmax import flatten_softmax
         from edge.passes.hygiene import HYGIENE
         from edge.passes.volume_to_planes import volume_to_planes
 
-        return (*HYGIENE, volume_to_planes)
+        return (*HYGIENE, volume_to_planes, flatten_softmax)
 
     def lower(self, program: ExportedProgram, recipe: Recipe, card: Card, path: Path) -> None:
         """Write the file, then load it: operators without a kernel are found here and not on a phone."""
