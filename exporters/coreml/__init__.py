@@ -1,0 +1,68 @@
+"""Core ML: an ML package for Apple's systems, picture in and label out where the model is a classifier."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from edge.card import KEY, Card
+from edge.errors import BadArtifactError, NotExecutableHereError
+from edge.exporter import Contents, Exporter, Runner
+from edge.spec import PictureLayout, Recipe
+from exporters.coreml import package, weights
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from edge.passes.capture import Pass
+
+
+class CoreML(Exporter):
+    """coremltools' ML Program. The outputs stay the model's own: a classifier's values are logits if the model gives logits."""
+
+    suffix: ClassVar[str] = ".mlpackage"
+    distributions: ClassVar[tuple[str, ...]] = ("coremltools",)
+    runtime: ClassVar[str] = "coremltools"
+    picture_layout: ClassVar[PictureLayout] = PictureLayout.PLANES_NCHW
+
+    def passes(self) -> tuple[Pass, ...]:
+        from edge.passes.hygiene import HYGIENE
+
+        return HYGIENE
+
+    def lower(self, program: ExportedProgram, recipe: Recipe, card: Card, path: Path) -> None:
+        from exporters.coreml.convert import convert
+
+        with tempfile.TemporaryDirectory(prefix="edge-coreml-") as scratch:
+            converted = convert(program, recipe, card, Path(scratch))
+            package.write(path, converted.model, converted.weights)
+
+    def load(self, path: Path) -> Runner:
+        card, model = self.card(path), package.read(path)
+        weights.check(path, model)
+        if sys.platform != "darwin":
+            raise NotExecutableHereError(
+                "Core ML runs only on Apple's systems; the package is sound, but nothing here executes it",
+                hint="verify on a Mac, or export another target too and verify that",
+            )
+        from exporters.coreml.predict import runner
+
+        return runner(path, card)
+
+    def card(self, path: Path) -> Card:
+        metadata = package.read(path).description.metadata.userDefined
+        if KEY not in metadata:
+            raise BadArtifactError(
+                f"{path.name} carries no card: edge did not write it", hint="export the model with `edge export`"
+            )
+        return Card.from_json(metadata[KEY])
+
+    def contents(self, path: Path) -> Contents:
+        """Operators by type; constants are data, so they are left out."""
+        model = package.read(path)
+        weights.check(path, model)
+        counts = Counter(operation.type for operation in package.operations(model) if operation.type != "const")
+        return Contents(operators=dict(sorted(counts.items())))
