@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,9 @@ def convert(program: str, recipe: Mapping[str, Any], card: str, path: str) -> fl
 def describe(path: str) -> dict[str, Any]:
     """The card and the contents of a file."""
     exporter = plugins.exporter_for(Path(path))
-    return {"card": exporter.card(Path(path)).to_json(), "contents": asdict(exporter.contents(Path(path)))}
+    contents = exporter.contents(Path(path))
+    delegates = {"partitions": contents.partitions, "inside": contents.inside, "outside": contents.outside}
+    return {"card": exporter.card(Path(path)).to_json(), "contents": {"operators": dict(contents.operators), **delegates}}
 
 
 def execute(path: str, inputs: str, outputs: str) -> None:
