@@ -41,6 +41,7 @@ CATALOG = (
     Entry("efficientvit_m3", "efficientvit", 6_900_722, 6_875_890, 262_662_208, 224),
     Entry("efficientvit_m4", "efficientvit", 8_804_228, 8_776_340, 299_308_544, 224),
     Entry("efficientvit_m5", "efficientvit", 12_473_772, 12_436_260, 521_583_104, 224),
+    Entry("efficientvit_mini", "efficientvit", 640_434, 633_690, 7_745_824, 32, 10),
     Entry("vanillanet_5", "vanillanet", 22_328_800, 15_523_304, 5_161_185_280, 224),
     Entry("vanillanet_6", "vanillanet", 56_116_704, 32_509_416, 5_993_103_360, 224),
     Entry("vanillanet_7", "vanillanet", 56_670_176, 32_797_672, 6_893_862_912, 224),
