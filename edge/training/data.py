@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -184,6 +186,9 @@ def _decoded(preprocess: Preprocess, sample: Sample) -> Pictures | None:
 
 
 def _room(shape: tuple[int, ...]) -> Pictures:
-    if int(np.prod(shape)) <= IN_MEMORY:
+    size = math.prod(shape)
+    if size <= IN_MEMORY:
         return np.empty(shape, np.uint8)
-    return np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape)  # the array keeps it open
+    with tempfile.TemporaryFile() as file:
+        os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error now, not a crash in the middle
+        return np.memmap(file, np.uint8, "r+", shape=shape)

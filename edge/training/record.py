@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO
 
 import torch
 
+from edge import runfolder
 from edge.errors import UsageError, WeightsError
 
 SETTINGS = "settings.json"
@@ -107,6 +109,9 @@ class Record:
         """Remove what a finished run does not need, and what killed ones left half written."""
         for leftover in (CHECKPOINT, *(name + PARTIAL for name in (SETTINGS, METRICS, CHECKPOINT))):
             (self.folder / leftover).unlink(missing_ok=True)
+        for name in (runfolder.WEIGHTS, runfolder.RECORD):
+            for staging in self.folder.glob(f".{name}.*"):
+                shutil.rmtree(staging, ignore_errors=True)
 
     def _require(self, settings: Settings, found: Settings) -> None:
         for name in (*settings, *found):

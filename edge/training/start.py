@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge import runfolder
 from edge.errors import UsageError, WeightsError
-from edge.models import sources
-from edge.models.catalog import entry
+from edge.models.network import picture_size
+from edge.models.sources import Model, resolve_fresh
 from edge.preprocess import Preprocess
 from edge.reference import Kind, ModelRequest
 from edge.training.data import DIGITS, DIGITS_LICENCE
 from edge.training.lesson import normalised
 
 GREY = (0.5, 0.5, 0.5)
-"""Mean and standard deviation for digits: black on white runs from 1 to -1."""
+"""Mean and standard deviation for digits: white on black runs from 1 to -1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +32,37 @@ class Start:
 
 
 def start(request: ModelRequest, data: str, classes: int) -> Start:
-    """The network that `request` names, with a head of `classes`. Raises what `resolve` raises, and `UsageError`."""
-    torch.manual_seed(request.seed)
-    is_fresh = request.kind is Kind.CATALOG and request.weights is None and not request.pretrained
-    found = _fresh(request, data, classes) if is_fresh else _resolved(request, data, classes)
-    _require_classifier(found, classes)
-    return found
+    """The network that `request` names, with a head of `classes`.
+
+    A scan of a digit fills its picture, so nothing of it is cropped away. Raises what `resolve_fresh` raises, and
+    `UsageError` for a network that does not turn one picture into one row of logits.
+    """
+    model = _with_classes(request, classes)
+    _require_classifier(model, classes)
+    preprocess, licence = _preprocess(model), model.weights.licence
+    if is_fresh(request):
+        licence = DIGITS_LICENCE if data == DIGITS else "unknown"
+        preprocess = replace(preprocess, mean=GREY, std=GREY) if data == DIGITS else preprocess
+    preprocess = replace(preprocess, crop=1.0) if data == DIGITS else preprocess
+    return Start(model.module, preprocess, _bare(request).reference, licence)
+
+
+def is_fresh(request: ModelRequest) -> bool:
+    """Whether the request names no weights."""
+    return request.weights is None and not request.pretrained and request.kind is not Kind.RUN
 
 
 class Teacher:
     """A trained network that answers to pictures (B, 3, H, W) in 0..1 of the student's size with logits (B, K)."""
 
     def __init__(self, request: ModelRequest, classes: int) -> None:
-        if request.kind is not Kind.RUN and request.weights is None:
+        if is_fresh(request):
             raise UsageError(
                 f"the teacher {request.reference} has no weights", hint="give --teacher-weights, or a run folder"
             )
-        model = sources.resolve(replace(request, num_classes=classes))
-        if model.preprocess is None:
-            raise UsageError(
-                f"the teacher {request.reference} does not take a picture", hint="give a classifier of pictures"
-            )
-        self._network, self._preprocess = model.module.eval().requires_grad_(False), model.preprocess
+        model = resolve_fresh(replace(request, num_classes=classes))
+        _require_classifier(model, classes)
+        self._network, self._preprocess = model.module.requires_grad_(False), _preprocess(model)
 
     def __call__(self, pictures: Tensor) -> Tensor:
         size = [self._preprocess.height, self._preprocess.width]
@@ -64,52 +71,51 @@ class Teacher:
         return self._network(normalised(pictures, self._preprocess))
 
 
-def _fresh(request: ModelRequest, data: str, classes: int) -> Start:
-    row = entry(request.reference)
-    size = request.image_size or (row.input_size, row.input_size)
-    network = import_module(f"edge.models.{row.family}").build(row.name, num_classes=classes, image_size=size)
-    if data == DIGITS:
-        return Start(network, Preprocess(*size, crop=1.0, mean=GREY, std=GREY), row.name, DIGITS_LICENCE)
-    return Start(network, Preprocess(*size), row.name, "unknown")
-
-
-def _resolved(request: ModelRequest, data: str, classes: int) -> Start:
+def _with_classes(request: ModelRequest, classes: int) -> Model:
     try:
-        model = sources.resolve(replace(request, num_classes=classes))
+        return resolve_fresh(replace(request, num_classes=classes))
+    except WeightsError as error:
+        if is_fresh(request):
+            raise
+        return _with_new_head(request, classes, error)
+
+
+def _with_new_head(request: ModelRequest, classes: int, error: WeightsError) -> Model:
+    """The trained network with the head, and only the head, of a fresh one. Raises `error` where that does not help."""
+    try:
+        trained = resolve_fresh(replace(request, num_classes=None))
     except WeightsError:
-        model = sources.resolve(
-            replace(request, num_classes=None)
-        )  # raises again when it is not the classes that differ
-        model = replace(model, module=_with_head(model.module, request, classes))
-    if model.preprocess is None:
-        raise UsageError(f"{request.reference} does not take one picture", hint="train a network of input (1, 3, H, W)")
-    preprocess = replace(model.preprocess, crop=1.0) if data == DIGITS else model.preprocess
-    return Start(model.module.requires_grad_(True), preprocess, _builder(request).reference, model.weights.licence)
+        hint = "fine-tuning takes weights of this network, with its published classes, or a run folder"
+        raise WeightsError(str(error), hint=hint) from None
+    model = resolve_fresh(replace(_bare(request), num_classes=classes))
+    own = model.module.state_dict()
+    body = {name: value for name, value in trained.module.state_dict().items() if value.shape == own[name].shape}
+    model.module.load_state_dict({**own, **body})
+    return replace(model, weights=trained.weights, preprocess=trained.preprocess)
 
 
-def _with_head(trained: nn.Module, request: ModelRequest, classes: int) -> nn.Module:
-    """The trained network with the head, and only the head, of a fresh one for `classes`."""
-    network = sources.resolve(replace(_builder(request), weights=None, pretrained=False, num_classes=classes)).module
-    own = network.state_dict()
-    body = {name: value for name, value in trained.state_dict().items() if value.shape == own[name].shape}
-    network.load_state_dict({**own, **body})
-    return network
-
-
-def _builder(request: ModelRequest) -> ModelRequest:
-    """The request for the bare network."""
+def _bare(request: ModelRequest) -> ModelRequest:
+    """The request for the network without its weights."""
+    bare = replace(request, weights=None, pretrained=False)
     if request.kind is not Kind.RUN:
-        return request
+        return bare
     folder = Path(request.reference)
-    return runfolder.network(folder, runfolder.read(folder), request)
+    return runfolder.network(folder, runfolder.read(folder), bare)
 
 
-def _require_classifier(found: Start, classes: int) -> None:
-    size = (found.preprocess.height, found.preprocess.width)
-    with torch.no_grad():
-        answer = found.network.eval()(torch.zeros(1, 3, *size))
-    if not isinstance(answer, Tensor) or tuple(answer.shape) != (1, classes):
+def _preprocess(model: Model) -> Preprocess:
+    """What the model says of its pictures, or the usual for its input."""
+    if model.preprocess is not None:
+        return model.preprocess
+    if (size := picture_size(model.inputs)) is None:
+        raise UsageError(f"{model.reference} does not take one picture", hint="give a network of input (1, 3, H, W)")
+    return Preprocess(*size)
+
+
+def _require_classifier(model: Model, classes: int) -> None:
+    shapes = [spec.shape for spec in model.outputs]
+    if [shape[1:] for shape in shapes] != [(classes,)]:
         raise UsageError(
-            f"{found.reference} does not answer with one row of {classes} logits",
-            hint="train a classifier of these classes",
+            f"{model.reference} has outputs {', '.join(map(str, shapes))}, not one row of {classes} logits",
+            hint="give a classifier of that many classes",
         )
