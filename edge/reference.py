@@ -86,7 +86,10 @@ def fingerprint(request: ModelRequest) -> str | None:
 
 
 def _named_content(path: Path | None) -> list[str] | None:
-    return None if path is None else [path.name, whole.sha256(path)]
+    if path is None:
+        return None
+    with path.open("rb") as file:
+        return [path.name, hashlib.file_digest(file, "sha256").hexdigest()]
 
 
 def _of_catalog(request: ModelRequest) -> object:

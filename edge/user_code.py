@@ -16,7 +16,7 @@ _INSTALLED = sysconfig.get_path("purelib")
 
 
 @contextmanager
-def user_code(doing: str) -> Iterator[None]:
+def user_code(doing: str, *, hint: str = "mend that line") -> Iterator[None]:
     """Everything raised inside, `sys.exit` included, becomes a `UsageError`: `doing` failed, where, and why."""
     try:
         with redirect_stdout(sys.stderr):
@@ -25,9 +25,7 @@ def user_code(doing: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        raise UsageError(
-            f"{doing} failed at {_place(error)}: {type(error).__name__}: {reason}", hint="mend that line"
-        ) from error
+        raise UsageError(f"{doing} failed at {_place(error)}: {type(error).__name__}: {reason}", hint=hint) from error
 
 
 def _place(error: BaseException) -> str:

@@ -22,7 +22,8 @@ def outputs(
     given, replace them. Raises `UsageError` when the module fails, or answers with something that is no tensor.
     """
     shapes = ", ".join("x".join(str(size) for size in tensor.shape) for tensor in inputs)
-    with torch.no_grad(), user_code(f"running {reference} on an input of {shapes}"):
+    hint = "is that an input the network can take? mend that line, or give another --image-size"
+    with torch.no_grad(), user_code(f"running {reference} on an input of {shapes}", hint=hint):
         answer = module(*inputs)
     if isinstance(answer, Tensor):
         found = [("logits" if answer.dim() == 2 else "output_0", answer)]

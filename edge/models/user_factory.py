@@ -127,18 +127,16 @@ def _attribute(module: ModuleType, name: str, where: str) -> Callable[..., Any]:
 def _arguments(factory: Callable[..., Any], request: ModelRequest) -> dict[str, Any]:
     """The overrides that the factory has parameters for."""
     try:
-        parameters = inspect.signature(factory).parameters.values()
+        names = inspect.signature(factory).parameters.keys()
     except (TypeError, ValueError):  # a builtin without a signature
-        parameters = ()  # type: ignore[assignment]
-    names = {parameter.name for parameter in parameters}
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    wanted = {"num_classes": request.num_classes, "image_size": request.image_size}
-    if request.num_classes is not None and not takes_any and "num_classes" not in names:
+        names = {}.keys()
+    if request.num_classes is not None and "num_classes" not in names:
         raise UsageError(
             f"{request.reference} takes no num_classes",
             hint="give the factory that parameter, or leave --num-classes out",
         )
-    return {name: value for name, value in wanted.items() if value is not None and (takes_any or name in names)}
+    wanted = {"num_classes": request.num_classes, "image_size": request.image_size}
+    return {name: value for name, value in wanted.items() if value is not None and name in names}
 
 
 def _fields(described: Any, known: Iterable[str], noun: str) -> Mapping[str, Any]:
