@@ -85,7 +85,6 @@ def forget_unused(graph_module: GraphModule) -> None:
         if name not in read:
             owner, _, attribute = name.rpartition(".")
             delattr(graph_module.get_submodule(owner), attribute)
-    graph_module.recompile()
 
 
 def arguments(node: Node) -> list[Any]:

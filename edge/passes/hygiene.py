@@ -7,6 +7,7 @@ from edge.passes.capture import Pass
 from edge.passes.drop_aliases import drop_aliases
 from edge.passes.drop_assertions import drop_assertions
 from edge.passes.explicit_attention import explicit_attention
+from edge.passes.fft_to_matmul import fft_to_matmul
 from edge.passes.fold_batchnorm import fold_batchnorm
 from edge.passes.fold_constants import fold_constants
 from edge.passes.fold_to_convolution import fold_to_convolution
@@ -25,6 +26,7 @@ HYGIENE: tuple[Pass, ...] = (
     explicit_attention,
     bicubic_to_linear,
     fold_to_convolution,
+    fft_to_matmul,
     one_hot_to_compare,
     roll_to_slice,
     select_to_slice,
