@@ -260,7 +260,7 @@ class ToMap(nn.Module):
     """(B, N, C) to (B, C, 1, N), which a channels-last runtime does without moving a byte."""
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return tokens.unsqueeze(1).permute(0, 3, 1, 2)
+        return tokens.reshape(tokens.shape[0], 1, *tokens.shape[1:]).permute(0, 3, 1, 2)
 
 
 class Mlp(nn.Module):
