@@ -74,7 +74,7 @@ def demo(out: Path, epochs: int | None, watcher: Watcher, bench: Bench) -> Demo:
         ModelRequest(str(run)), recipes, out, bench.logs, keep_going=True, force=True, timeout_s=bench.timeout_s
     )
     files = pipeline.export(order, bench.progress)
-    missing = tuple(Missing(target, str(error), error.hint) for target, error in files.failures.items())
+    missing = tuple(Missing.because(target, error) for target, error in files.failures.items())
     report = gather(Found((files.folder,), run), missing, bench)
     page = out / "report.html"
     whole.write_text(page, render(report))

@@ -64,7 +64,7 @@ def _document(made: Demo) -> dict[str, Any]:
         "picture": {"path": str(made.picture), "label": made.truth},
         "artifacts": [{**_file(file, made), "top": seen.get(file.target)} for file in made.report.files],
         "missing": [
-            {"target": absent.target, "error": absent.reason, "hint": absent.hint} for absent in made.report.missing
+            {"target": target, "error": str(error), "hint": error.hint} for target, error in made.files.failures.items()
         ],
     }
 
@@ -107,21 +107,24 @@ def _print(made: Demo) -> None:
             )
             for file in report.files
         ]
-        + [(absent.target, "–", "–", "missing", "–", "–", "–", "–") for absent in report.missing],
+        + [(absent.target, "–", "–", absent.verdict, "–", "–", "–", "–") for absent in report.missing],
     )
     for file in report.files:
         if file.verdict != "ok":
             say(f"{file.target}: {file.verdict}: {file.silent or file.reason}")
-    for absent in report.missing:
-        say(f"{absent.target}: {absent.reason}\n  {absent.hint}")
+    for target, error in made.files.failures.items():
+        say(f"{target}: {error}\n  {error.hint}")
+    executed = next((file for file in report.files if file.latency is not None), report.files[0])
     print(
-        f"\n{_conclusion(made)}\n\nnext:\n  open {made.page}\n  edge run {made.files.folder / report.files[0].name} {made.picture}"
+        f"\n{_conclusion(made)}\n\nnext:\n  open {made.page}\n  edge run {made.files.folder / executed.name} {made.picture}"
     )
 
 
 def _conclusion(made: Demo) -> str:
     from edge.report.facts import POINTS
 
+    if made.broken:
+        return f"No file for {', '.join(made.broken)}: the conversion failed."
     if made.sound:
         return f"Every executed file is the PyTorch model: accuracies within {POINTS} points, one answer to {made.picture.name}."
     return f"At least one file is NOT the PyTorch model: see {made.page}."

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.card import WeightsOrigin
+from edge.errors import EdgeError, ToolchainMissingError
 from edge.evaluate import Accuracy
 from edge.measurement import Measurement, Source
 from edge.spec import Precision
+from edge.verify import FAILED
 
 POINTS = 0.3
 """A file may be this many percentage points from PyTorch's accuracy: one picture of the 360 digits held out is 0.28."""
@@ -94,11 +96,19 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A target without a file: why, and what would work."""
+    """A target without a file: whether its toolchain is `missing` or it `failed`, why, and what would work."""
 
     target: str
+    verdict: str
     reason: str
     hint: str = ""
+
+    @classmethod
+    def because(cls, target: str, error: EdgeError) -> Missing:
+        """A conversion's hint is a log of this machine, which says nothing to a reader elsewhere."""
+        if isinstance(error, ToolchainMissingError):
+            return cls(target, "missing", str(error), error.hint)
+        return cls(target, FAILED, str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +154,4 @@ class Report:
     def faithful(self) -> bool:
         """Whether no file failed its verification, and each is as accurate as the PyTorch model."""
         accurate = self.model.accuracy is None or all(file.agrees_with(self.model.accuracy) for file in self.files)
-        return accurate and all(file.verdict != "failed" for file in self.files)
+        return accurate and all(file.verdict != FAILED for file in self.files)

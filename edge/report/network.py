@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edge.card import Card
 from edge.errors import EdgeError
+from edge.export_folder import file_stem
 from edge.models.sources import Model, resolve
 from edge.reference import Kind, ModelRequest
 from edge.report.facts import ModelFacts
@@ -31,7 +32,7 @@ def rebuilt(request: ModelRequest, card: Card) -> Model | str:
 
 def facts(card: Card, model: Model | str) -> ModelFacts:
     """What the card says of the network and, where it could be built again, its sizes."""
-    known = ModelFacts(card.model, card.weights, card.inputs[0].shape)
+    known = ModelFacts(file_stem(card.model), card.weights, card.inputs[0].shape)
     if isinstance(model, str):
         return replace(known, unknown=model)
     params = parameters(model.module)  # before deploy(), which may fold the module in place

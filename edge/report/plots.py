@@ -114,6 +114,10 @@ def training(epochs: Sequence[Epoch]) -> str:
         below.plot([number for number, _ in judged], [share for _, share in judged], color=ACCENT)
         below.set_ylabel("accuracy, %")
         below.set_xlabel("epoch")
+        for number, share in judged[-1:]:
+            below.annotate(
+                f"{share:.2f}", (number, share), xytext=(0, -8), textcoords="offset points", ha="right", va="top"
+            )
         below.xaxis.get_major_locator().set_params(integer=True)
         return _svg(figure, "training")
 

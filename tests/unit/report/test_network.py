@@ -49,6 +49,10 @@ def test_sizes_are_those_of_the_training_form_and_of_the_deployed_one() -> None:
     assert facts.macs == 3 * 8 * 9 * 4 * 4 + 8 * 5
 
 
+def test_a_network_is_called_as_its_files_are_wherever_its_folder_lies() -> None:
+    assert network.facts(replace(CARD, model="/home/somebody/demo/net"), "gone").name == "net"
+
+
 def test_what_cannot_be_built_has_no_sizes() -> None:
     facts = network.facts(CARD, "it is gone")
     assert (facts.params, facts.params_deploy, facts.macs) == (None, None, None)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from edge.card import WeightsOrigin
+from edge.errors import ConversionError, ToolchainMissingError
 from edge.evaluate import Accuracy
 from edge.measurement import Source
 from edge.report.facts import Answer, Epoch, Example, FileFacts, Latency, Missing, ModelFacts, Report
@@ -85,7 +86,7 @@ def test_the_page_asks_nothing_of_the_network_and_runs_no_script() -> None:
         report(model=replace(report().model, name=HOSTILE, weights=WeightsOrigin(HOSTILE, HOSTILE, HOSTILE))),
         report(file(name=HOSTILE, verdict=HOSTILE, reason=HOSTILE, executed_by=HOSTILE, tools={HOSTILE: HOSTILE})),
         report(examples=(replace(report().examples[0], truth=HOSTILE, answers=(Answer(HOSTILE, HOSTILE, 1, None),)),)),
-        report(missing=(Missing(HOSTILE, HOSTILE, HOSTILE),), pictures=HOSTILE),
+        report(missing=(Missing(HOSTILE, HOSTILE, HOSTILE, HOSTILE),), pictures=HOSTILE),
     ],
     ids=["model", "file", "example", "missing"],
 )  # fmt: skip
@@ -125,10 +126,26 @@ def test_a_file_that_nothing_here_executes_is_never_called_ok() -> None:
 
 
 def test_a_missing_toolchain_is_shown_with_what_would_work() -> None:
-    text = Elements(render(report(missing=(Missing("onnx", "onnx is not installed", "pip install it"),)))).text
+    text = Elements(
+        render(
+            report(
+                missing=(
+                    Missing.because("onnx", ToolchainMissingError("onnx is not installed", hint="pip install it")),
+                )
+            )
+        )
+    ).text
     assert "! missing" in text
     assert "onnx is not installed" in text
     assert "pip install it" in text
+
+
+def test_a_conversion_that_failed_is_shown_without_the_log_of_this_machine() -> None:
+    failed = Missing.because("onnx", ConversionError("no kernel for cumsum", hint="log: /tmp/secret/place"))
+    text = Elements(render(report(missing=(failed,)))).text
+    assert "✗ failed" in text
+    assert "no kernel for cumsum" in text
+    assert "/tmp/secret" not in text
 
 
 def test_a_network_that_was_not_built_again_has_no_sizes_and_says_why() -> None:
