@@ -1,0 +1,51 @@
+"""What goes into Core ML's framework and comes out of it, on systems that have it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edge.card import Card, TensorSpec, WeightsOrigin
+from edge.spec import InputKind, Precision
+from exporters.coreml.predict import from_features, to_feature
+
+
+class Feature(SimpleNamespace):
+    """Stands for a protobuf `FeatureDescription`."""
+
+    @property
+    def type(self):
+        return SimpleNamespace(WhichOneof=lambda group: self.kind)
+
+
+def card(labels: tuple[str, ...] = ()) -> Card:
+    outputs = (TensorSpec("logits", (1, 3)),)
+    inputs = (TensorSpec("x", (1, 3, 2, 2)),)
+    return Card("m", inputs, outputs, Precision.FP16, InputKind.IMAGE, WeightsOrigin("s"), labels=labels)
+
+
+def test_planes_become_a_picture_with_its_channels_last():
+    planes = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
+    picture = to_feature(Feature(name="x", kind="imageType"), planes)
+    assert (np.asarray(picture) == planes[0].transpose(1, 2, 0)).all()
+    assert picture.mode == "RGB"
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("float64", "float32"), ("int64", "int32"), ("bool", "int32")])
+def test_tensors_become_the_two_types_of_core_ml(given, wanted):
+    assert to_feature(Feature(name="x", kind="multiArrayType"), np.ones((1, 2), given)).dtype == wanted
+
+
+def test_a_classifiers_dictionary_becomes_a_row_in_the_order_of_the_labels():
+    description = SimpleNamespace(predictedFeatureName="classLabel", predictedProbabilitiesName="classLabel_probs")
+    results = {"classLabel": "b", "classLabel_probs": {"b": 3.0, "a (2)": 2.0, "a": 1.0}}
+    (row,) = from_features(description, results, card(("a", "a", "b")))
+    assert row.tolist() == [[1.0, 2.0, 3.0]]
+
+
+def test_arrays_come_back_in_the_order_of_the_description():
+    description = SimpleNamespace(predictedFeatureName="", output=[Feature(name="second"), Feature(name="first")])
+    results = {"first": np.ones((1, 2)), "second": np.zeros((1, 3))}
+    assert [output.shape for output in from_features(description, results, card())] == [(1, 3), (1, 2)]
