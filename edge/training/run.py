@@ -104,16 +104,16 @@ def _settings(order: TrainingOrder, source: Source, group: Group) -> Settings:
     size = request.image_size
     return {
         "model": request.reference,
-        "model_sha256": fingerprint(request),
         "image_size": None if size is None else f"{size[0]}x{size[1]}",
         "data": order.data,
-        "pictures_sha256": source.fingerprint,
         "seed": request.seed,
         **asdict(order.recipe),
         "leak_epochs": order.leak_epochs,
         "teacher": None if teacher is None else teacher.reference,
-        "teacher_sha256": None if teacher is None else fingerprint(teacher),
         "processes": group.size,
+        "pictures_sha256": source.fingerprint,
+        "model_sha256": fingerprint(request),
+        "teacher_sha256": None if teacher is None else fingerprint(teacher),
     }
 
 
