@@ -54,12 +54,13 @@ def _timm() -> Any:
             raise ToolchainMissingError("timm is not installed", hint="pip install 'edge-toolchain[timm]'") from None
         problem = str(error)
     except Exception as error:  # torchvision, which timm imports, fails in its own ways
-        problem = str(error).splitlines()[0]
-    torch, torchvision = installed_version("torch"), installed_version("torchvision")
+        problem = next(iter(str(error).splitlines()), type(error).__name__)
+    torchvision = installed_version("torchvision")
+    pinned = f"torchvision=={torchvision}" if torchvision else "torchvision"
     raise ToolchainMissingError(
-        f"timm cannot be imported: {problem} (torchvision {torchvision} beside torch {torch})",
+        f"timm cannot be imported: {problem} (torchvision {torchvision or 'missing'}, torch {installed_version('torch')})",
         hint="install the torchvision that was built for your torch, for a CPU build: "
-        "pip install --force-reinstall --no-deps torchvision --index-url https://download.pytorch.org/whl/cpu",
+        f"pip install --force-reinstall --no-deps {pinned} --index-url https://download.pytorch.org/whl/cpu",
     )
 
 
