@@ -31,9 +31,11 @@ class ExecuTorch(Exporter):
 
     suffix = ".pte"
     distributions = ("executorch",)
+    runtime = "executorch"
 
     def passes(self) -> tuple[Pass, ...]:
         """What XNNPACK computes wrongly, and what it leaves outside: every operator there costs a border."""
+        from edge.passes.explicit_pool_stride import explicit_pool_stride
         from edge.passes.flatten_softmax import flatten_softmax
         from edge.passes.hygiene import HYGIENE
         from edge.passes.layer_norm_to_linear import layer_norm_to_linear
@@ -48,6 +50,7 @@ class ExecuTorch(Exporter):
             *HYGIENE,
             volume_to_planes,  # the kernels for volumes refuse to run
             unfold_to_convolution,
+            explicit_pool_stride,
             split_to_slices,
             flatten_softmax,  # not for speed: without it a softmax behind a convolution is silently wrong
             layer_norm_to_linear,

@@ -28,7 +28,7 @@ class PictureInput(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         """`picture`: uint8 (B, H, W, 3) for `BYTES_NHWC`, float32 (B, 3, H, W) for `PLANES_NCHW`."""
-        planes = picture.permute(0, 3, 1, 2).float() if self.layout is PictureLayout.BYTES_NHWC else picture
+        planes = picture.float().permute(0, 3, 1, 2) if self.layout is PictureLayout.BYTES_NHWC else picture
         return self.network(planes * self.scale + self.shift)
 
 
