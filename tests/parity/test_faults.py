@@ -40,35 +40,40 @@ def verdict_of(module: nn.Module, model: Model, answers, folder: Path, recipe: R
     return check(path, exporter.card(path), answers, log=folder / "log", timeout_s=300)
 
 
-def swap_channels(network: nn.Module) -> None:
+def swap_channels(network: nn.Module) -> nn.Module:
     stem = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
     stem.weight.data = stem.weight.data.flip(1)
+    return network
 
 
-def drop_bias(network: nn.Module) -> None:
+def drop_bias(network: nn.Module) -> nn.Module:
     layer = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d) and layer.bias is not None][-1]
     layer.bias.data.zero_()
+    return network
 
 
-def change_epsilon(network: nn.Module) -> None:
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.eps = 1e-3
+def change_epsilon(network: nn.Module) -> nn.Module:
+    return every(nn.BatchNorm2d, network, "eps", 1e-3)
 
 
-def tanh_gelu(network: nn.Module) -> None:
-    for layer in network.modules():
-        if isinstance(layer, nn.GELU):
-            layer.approximate = "tanh"
+def tanh_gelu(network: nn.Module) -> nn.Module:
+    return every(nn.GELU, network.deploy(), "approximate", "tanh")
 
 
-def include_padding(network: nn.Module) -> None:
-    for layer in network.modules():
-        if isinstance(layer, nn.AvgPool2d):
-            layer.count_include_pad = True
+def include_padding(network: nn.Module) -> nn.Module:
+    return every(nn.AvgPool2d, network, "count_include_pad", True)
 
 
-FAULTS: dict[str, Callable[[nn.Module], None]] = {
+def every(kind: type[nn.Module], network: nn.Module, setting: str, value: object) -> nn.Module:
+    """The network with a setting of all its layers of one kind changed; there must be some."""
+    layers = [layer for layer in network.modules() if isinstance(layer, kind)]
+    assert layers
+    for layer in layers:
+        setattr(layer, setting, value)
+    return network
+
+
+FAULTS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "swapped channels": swap_channels,
     "dropped bias": drop_bias,
     "wrong batch-norm epsilon": change_epsilon,
@@ -84,8 +89,7 @@ def test_the_sound_file_passes(model, answers, tmp_path):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_fails_the_verification(fault, model, answers, tmp_path):
-    broken = copy.deepcopy(model.module)
-    FAULTS[fault](broken)
+    broken = FAULTS[fault](copy.deepcopy(model.module))
     verdict = verdict_of(broken, model, answers, tmp_path)
     assert verdict.verdict == "failed", f"{fault}: {verdict.comparison}"
 
