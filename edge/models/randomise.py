@@ -1,7 +1,8 @@
 """Random statistics for a network without trained weights, so that every branch of it matters to its output.
 
 A fresh network's layer scales and the norms at the end of its residual branches are near zero: a wrong branch would go
-unnoticed by any comparison. The ranges are those of models.md §9.1.
+unnoticed by any comparison. The ranges are those of models.md §9.1; weights are drawn so that a layer keeps the power of
+what it is given, else an answer is made of biases and hardly depends on the picture.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _LAYER_SCALE = re.compile(r"gamma(_\d+)?|ls_?\d*|layer_?scale\w*")
 
 
 def randomise_statistics(module: nn.Module, seed: int) -> None:
-    """Set the norms, attention-bias tables, layer scales and biases of `module` at random, in place.
+    """Set the weights, norms, attention-bias tables, layer scales and biases of `module` at random, in place.
 
     The same seed gives the same values; torch's global random state is untouched.
     """
@@ -56,4 +57,6 @@ def _fill(layer: nn.Module, name: str, tensor: Tensor) -> Fill | None:
         return partial(_normal, deviation=0.5)
     if _LAYER_SCALE.fullmatch(name):
         return partial(_uniform, low=0.1, high=0.5)
+    if name == "weight" and tensor.dim() > 1 and tensor.is_floating_point():
+        return partial(_normal, deviation=tensor[0].numel() ** -0.5)
     return partial(_normal, deviation=0.05) if name == "bias" else None

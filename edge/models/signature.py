@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -21,9 +22,7 @@ def outputs(
     Tensors of a dict or a named tuple have its names, a single (B, K) is `logits`, all others `output_N`; `names`, when
     given, replace them. Raises `UsageError` when the module fails, or answers with something that is no tensor.
     """
-    shapes = ", ".join("x".join(str(size) for size in tensor.shape) for tensor in inputs)
-    hint = "is that an input the network can take? mend that line, or give another --image-size"
-    with torch.no_grad(), user_code(f"running {reference} on an input of {shapes}", hint=hint):
+    with torch.no_grad(), running(reference, inputs):
         answer = module(*inputs)
     if isinstance(answer, Tensor):
         found = [("logits" if answer.dim() == 2 else "output_0", answer)]
@@ -38,6 +37,15 @@ def outputs(
     return tuple(
         TensorSpec(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
         for name, (_, tensor) in zip(names or [name for name, _ in found], found, strict=True)
+    )
+
+
+def running(reference: str, inputs: Sequence[Tensor | TensorSpec]) -> AbstractContextManager[None]:
+    """Whatever the network raises inside becomes a `UsageError` that names the shapes it was run on."""
+    shapes = ", ".join("x".join(str(size) for size in each.shape) for each in inputs)
+    return user_code(
+        f"running {reference} on an input of {shapes}",
+        hint="is that an input the network can take? mend that line, or give another --image-size",
     )
 
 

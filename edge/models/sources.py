@@ -17,6 +17,7 @@ from edge.models import from_timm, hub, signature, user_factory
 from edge.models.catalog import entry
 from edge.models.network import Network, picture, seeded
 from edge.models.randomise import randomise_statistics
+from edge.models.settle import settle_statistics
 from edge.models.weights import load_state, load_weights, state_sha256
 from edge.preprocess import Preprocess
 from edge.reference import Kind, ModelRequest
@@ -55,6 +56,8 @@ def resolve(request: ModelRequest) -> Model:
     network = _with_weights(request)
     if network.weights is None:
         randomise_statistics(network.module, request.seed)
+        with signature.running(request.reference, network.inputs):
+            settle_statistics(network.module.eval(), network.inputs[0], request.seed)
     return _model(network, request)
 
 
