@@ -53,6 +53,7 @@ CATALOG = (
     Entry("vanillanet_13", "vanillanet", 107_702_240, 58_590_184, 11_944_378_368, 224),
     Entry("vanillanet_13_x1_5", "vanillanet", 236_942_048, 127_796_200, 26_548_445_184, 224),
     Entry("vanillanet_13_x1_5_ada_pool", "vanillanet", 236_942_048, 127_796_200, 48_982_528_512, 224),
+    Entry("vanillanet_mini", "vanillanet", 363_532, 243_722, 6_745_088, 32, 10),
 )
 
 

@@ -39,6 +39,23 @@ def fold_layer_norm_affine(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[nn.La
     return bare.train(norm.training), _affine_before(linear, scale.detach().double(), shift.detach().double())
 
 
+def merge_pointwise(conv: nn.Conv2d, pointwise: nn.Conv2d) -> nn.Conv2d:
+    """`pointwise(conv(x))` as one convolution with a bias; exact for any padding of `conv`.
+
+    Raises `ConversionError` unless `pointwise` is 1x1 and both take all channels.
+    """
+    if pointwise.kernel_size != (1, 1) or pointwise.stride != (1, 1) or (conv.groups, pointwise.groups) != (1, 1):
+        raise ConversionError(
+            f"{conv} and {pointwise} cannot be merged",
+            hint="the second must be a 1x1 convolution without a stride, and neither may have groups",
+        )
+    rows = pointwise.weight.detach().double()[:, :, 0, 0]
+    weight = torch.einsum("oi,ikhw->okhw", rows, conv.weight.detach().double())
+    merged = _like(conv, weight, _bias_of(pointwise) + rows @ _bias_of(conv))
+    merged.out_channels = pointwise.out_channels
+    return merged
+
+
 def scale_outputs(layer: AffineLayer, scale: Tensor) -> AffineLayer:
     """`layer(x) * scale` per output channel (`scale`: one value, or one per channel): a layer scale, or that of q."""
     scale = scale.detach().double().flatten().expand(layer.weight.shape[0])
@@ -131,6 +148,11 @@ def _like(layer: AffineLayer, weight: Tensor, bias: Tensor | None) -> AffineLaye
         )
     else:
         made = nn.Linear(layer.in_features, layer.out_features, device="meta")
-    made.weight = nn.Parameter(weight.to(layer.weight.dtype))
-    made.bias = None if bias is None else nn.Parameter(bias.to(layer.weight.dtype))  # type: ignore[assignment]
+    made.weight = _own(weight, layer.weight.dtype)
+    made.bias = None if bias is None else _own(bias, layer.weight.dtype)  # type: ignore[assignment]
     return made.train(layer.training)
+
+
+def _own(values: Tensor, dtype: torch.dtype) -> nn.Parameter:
+    """A parameter that shares no memory and whose strides do not tell how it was computed."""
+    return nn.Parameter(values.to(dtype).clone(memory_format=torch.contiguous_format))

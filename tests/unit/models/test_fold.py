@@ -90,6 +90,19 @@ def test_the_layer_norm_that_remains_has_no_parameters():
     assert not list(bare.parameters())
 
 
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (4, 4, 0), (3, 2, 1)])
+def test_a_pointwise_convolution_merges_into_the_one_before_it(kernel, stride, padding):
+    conv, pointwise = nn.Conv2d(5, 6, kernel, stride, padding), nn.Conv2d(6, 9, 1)
+    x = torch.randn(2, 5, 8, 8)
+    assert_same(fold.merge_pointwise(conv, pointwise)(x), pointwise(conv(x)))
+
+
+@pytest.mark.parametrize("second", [nn.Conv2d(6, 6, 3), nn.Conv2d(6, 6, 1, 2), nn.Conv2d(6, 6, 1, groups=2)])
+def test_only_a_dense_pointwise_convolution_merges_into_the_one_before_it(second):
+    with pytest.raises(ConversionError):
+        fold.merge_pointwise(nn.Conv2d(5, 6, 1), second)
+
+
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_scale_per_channel_moves_into_a_convolution(bias):
     conv, scale, x = nn.Conv2d(4, 6, 3, bias=bias), torch.rand(6) + 0.1, torch.randn(2, 4, 5, 5)
@@ -132,6 +145,12 @@ def test_folding_leaves_the_layers_it_reads_unchanged():
     fold.scale_outputs(fold.fold_conv_bn(conv, bn), torch.rand(4))
     after = (conv.state_dict(), bn.state_dict())
     assert all(torch.equal(a[key], b[key]) for a, b in zip(before, after, strict=True) for key in a)
+
+
+def test_a_merged_layer_shares_no_memory_with_its_parts():
+    conv = nn.Conv2d(4, 4, 3, padding=1, groups=4).double()
+    merged = fold.add_identity(conv)
+    assert {p.data_ptr() for p in merged.parameters()}.isdisjoint(p.data_ptr() for p in conv.parameters())
 
 
 def test_a_batch_norm_left_behind_is_named():
