@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import BadArtifactError
+from edge.errors import BadArtifactError, UsageError
 from edge.preprocess import Preprocess
 from edge.spec import InputKind, Precision
 
@@ -57,9 +57,14 @@ class Card:
         return json.dumps({"schema": SCHEMA, **asdict(self)}, sort_keys=True, separators=(",", ":"))
 
     def file_input(self, pictures: NDArray[np.uint8]) -> NDArray[Any]:
-        """Pictures uint8 (N, H, W, 3), already resized, as the file takes them. Raises `BadArtifactError` if it takes none."""
+        """Pictures uint8 (N, H, W, 3), already resized, as the file takes them. Raises `UsageError` when it does not."""
         if self.preprocess is None:
-            raise BadArtifactError("the file does not take a picture", hint="`edge inspect` shows its inputs")
+            raise UsageError("the file does not take a picture", hint="`edge inspect` shows its inputs")
+        if pictures.shape[1:3] != (self.preprocess.height, self.preprocess.width):
+            given, own = f"{pictures.shape[1]}x{pictures.shape[2]}", f"{self.preprocess.height}x{self.preprocess.width}"
+            raise UsageError(
+                f"the file takes {own} pictures, not {given}", hint="compare it with the model at its own size"
+            )
         if self.input_kind is InputKind.IMAGE:
             return self.preprocess.picture_input(pictures, self.inputs[0].layout)
         return self.preprocess.normalise(pictures)

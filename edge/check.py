@@ -20,19 +20,22 @@ if TYPE_CHECKING:
     from edge.expected import Expected
 
 
-def check(path: Path, card: Card, expected: Expected, *, log: Path, timeout_s: float) -> Verdict:
-    """Execute the file on the inputs of `expected` and judge it by the tolerance of its precision.
+def check(path: Path, expected: Expected, *, log: Path, timeout_s: float) -> Verdict:
+    """Execute the file on the inputs of `expected`, fed as its own card says, and judge it by its precision's tolerance.
 
     A file that no runtime here can execute gets the verdict `not executed`. Raises `BadArtifactError` when the runtime
     refuses the file or dies of it.
     """
     runtime = plugins.exporter_for(path).executed_by()
+    with tempfile.TemporaryDirectory(prefix="edge-check-") as scratch:
+        probe = Path(scratch) / "probe.npz"
+        expected.save(probe)
+        try:
+            text, outputs = _run("answer", path, {"probe": str(probe)}, Path(scratch), log, timeout_s)
+        except NotExecutableHereError as error:
+            return Verdict(NOT_EXECUTED, str(error), "nothing")
     try:
-        outputs = execute(path, expected.inputs_for(card), log=log, timeout_s=timeout_s)
-    except NotExecutableHereError as error:
-        return Verdict(NOT_EXECUTED, str(error), "nothing")
-    try:
-        return judge(compare(expected.outputs, outputs), TOLERANCES[card.precision], runtime)
+        return judge(compare(expected.outputs, outputs), TOLERANCES[Card.from_json(text).precision], runtime)
     except ValueError as error:
         return Verdict(FAILED, str(error), runtime)
 
@@ -40,9 +43,17 @@ def check(path: Path, card: Card, expected: Expected, *, log: Path, timeout_s: f
 def execute(path: Path, inputs: list[NDArray[Any]], *, log: Path, timeout_s: float) -> list[NDArray[Any]]:
     """The file's outputs (N, ...) for inputs (N, ...), run one at a time in a worker process."""
     with tempfile.TemporaryDirectory(prefix="edge-execute-") as scratch:
-        given, found = Path(scratch) / "inputs.npz", Path(scratch) / "outputs.npz"
+        given = Path(scratch) / "inputs.npz"
         np.savez(given, *inputs)
-        arguments = {"path": str(path), "inputs": str(given), "outputs": str(found)}
-        run(Job("edge.tasks:execute", arguments, log, f"executing {path.name}", BadArtifactError, timeout_s))
-        with np.load(found) as outputs:
-            return list(outputs.values())
+        return _run("execute", path, {"inputs": str(given)}, Path(scratch), log, timeout_s)[1]
+
+
+def _run(
+    task: str, path: Path, arguments: dict[str, str], scratch: Path, log: Path, timeout_s: float
+) -> tuple[Any, list[NDArray[Any]]]:
+    """What a task of `edge.tasks` returned, and the outputs that it saved."""
+    found = scratch / "outputs.npz"
+    arguments = {**arguments, "path": str(path), "outputs": str(found)}
+    value = run(Job(f"edge.tasks:{task}", arguments, log, f"executing {path.name}", BadArtifactError, timeout_s))
+    with np.load(found) as outputs:
+        return value, list(outputs.values())

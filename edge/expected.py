@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge import probe
-from edge.card import Card
-from edge.errors import UsageError
 from edge.models.sources import Model
 
 
@@ -29,17 +27,12 @@ class Expected:
     def count(self) -> int:
         return len(self.outputs[0])
 
-    def inputs_for(self, card: Card) -> list[NDArray[Any]]:
-        """The same inputs as a file with this card takes them: its own normalisation, dtype and layout."""
-        if self.pictures is None or card.preprocess is None:
-            return list(self.tensors)
-        if (card.preprocess.height, card.preprocess.width) != self.pictures.shape[1:3]:
-            raise UsageError(
-                f"the file takes {card.preprocess.height}x{card.preprocess.width} pictures, the model "
-                f"{self.pictures.shape[1]}x{self.pictures.shape[2]}",
-                hint="compare with the model at the file's size",
-            )
-        return [card.file_input(self.pictures)]
+    def save(self, path: Path) -> None:
+        """Write the probe inputs as `edge.tasks.answer` reads them."""
+        if self.pictures is not None:
+            np.savez(path, pictures=self.pictures)
+        else:
+            np.savez(path, *self.tensors)
 
 
 def expected(model: Model, images: Path | None = None) -> Expected:

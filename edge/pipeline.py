@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from edge import plugins, store, whole, worker
 from edge.artifact import Artifact
-from edge.card import Card
 from edge.errors import ConversionError, EdgeError
 from edge.export_folder import ExportFolder, file_stem, folder_name
 from edge.reference import ModelRequest, fingerprint
@@ -118,113 +117,88 @@ def _make(
     model = resolve(order.request)
     progress(model.reference, "built")
     stem = file_stem(model.reference)
-    precision = order.recipes[0].precision
-    folder = ExportFolder(order.out / folder_name(stem, precision, model.inputs[0]), order.request, model.labels)
-    names = {recipe: stem + plugins.exporter(recipe.exporter).suffix for recipe in recipes}
-    folder.refuse_overwriting(dict.fromkeys(names.values(), ""), force=order.force)
+    name = folder_name(stem, order.recipes[0].precision, model.inputs[0])
+    folder = ExportFolder(order.out / name, order.request, model.labels)
+    files = [stem + plugins.exporter(recipe.exporter).suffix for recipe in recipes]
+    folder.refuse_overwriting(dict.fromkeys(files, ""), force=order.force)
+    export_of = _Export(order, model, folder, stem, known, progress)
     measure: Future[Expected] = Future()
+    artifacts: list[Artifact] = []
     with tempfile.TemporaryDirectory(prefix="edge-export-") as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
         captured = programs.save(model, recipes, Path(scratch))
         progress(model.reference, "captured")
-        jobs = {
-            pool.submit(
-                _export_one,
-                order,
-                model,
-                recipe,
-                captured[recipe],
-                Path(scratch) / recipe.exporter / names[recipe],
-                measure,
-                progress,
-            ): recipe
-            for recipe in recipes
-        }
+        jobs = {pool.submit(_export_one, export_of, recipe, captured[recipe], measure): recipe for recipe in recipes}
         try:
             if order.verify:
                 measure.set_result(expected(model))
                 progress(model.reference, "reference outputs computed")
-            done = _collect(jobs, order, failures)
+            _collect(jobs, order, failures, artifacts)
         except BaseException as error:
             if not measure.done():
                 measure.set_exception(error)
             pool.shutdown(wait=False, cancel_futures=True)
             worker.stop_all()
             raise
-        artifacts = tuple(_keep(order, folder, model, done[recipe], known) for recipe in recipes if recipe in done)
-    folder.record(artifacts)
-    return artifacts
+        finally:
+            if artifacts:  # what was finished before an error is kept
+                folder.record(artifacts)
+    return tuple(artifacts)
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """A converted file in the scratch folder, with its verdict."""
+class _Export:
+    """What the targets of one export share."""
 
-    recipe: Recipe
-    path: Path
-    verdict: Verdict
-    seconds: float
+    order: ExportOrder
+    model: Model
+    folder: ExportFolder
+    stem: str
+    known: str | None
+    progress: Progress
 
 
-def _export_one(
-    order: ExportOrder,
-    model: Model,
-    recipe: Recipe,
-    program: Path,
-    path: Path,
-    measure: Future[Expected],
-    progress: Progress,
-) -> _Made:
-    """Convert one target and, as soon as the reference outputs are there, execute and judge it."""
+def _export_one(job: _Export, recipe: Recipe, program: Path, measure: Future[Expected]) -> Artifact:
+    """Convert one target, execute and judge the file as soon as the reference outputs are there, and keep it."""
     from edge import programs
     from edge.check import check
 
     started = time.perf_counter()
+    path = program.parent / recipe.exporter / (job.stem + plugins.exporter(recipe.exporter).suffix)
     path.parent.mkdir()
-    card = programs.card(model, recipe)
-    log = order.logs / f"{path.name}.log"
-    arguments = {"program": str(program), "recipe": asdict(recipe), "card": card.to_json(), "path": str(path)}
-    doing = f"converting {model.reference} to {recipe.exporter}"
-    worker.run(worker.Job("edge.tasks:convert", arguments, log, doing, ConversionError, order.timeout_s))
-    progress(recipe.exporter, "converted")
-    if not order.verify:
-        return _Made(recipe, path, Verdict(NOT_EXECUTED, "--no-verify", "nothing"), time.perf_counter() - started)
-    # the card that decides how the file is fed is the one inside the file
-    inside = Card.from_json(
-        worker.run(
-            worker.Job("edge.tasks:describe", {"path": str(path)}, log, f"reading {path.name}", ConversionError)
-        )["card"]
-    )
-    verdict = check(path, inside, measure.result(), log=log, timeout_s=order.timeout_s)
-    progress(recipe.exporter, f"verified: {verdict.verdict}")
-    return _Made(recipe, path, verdict, time.perf_counter() - started)
+    log = job.order.logs / f"{path.name}.log"
+    card = programs.card(job.model, recipe).to_json()
+    arguments = {"program": str(program), "recipe": asdict(recipe), "card": card, "path": str(path)}
+    doing = f"converting {job.model.reference} to {recipe.exporter}"
+    worker.run(worker.Job("edge.tasks:convert", arguments, log, doing, ConversionError, job.order.timeout_s))
+    job.progress(recipe.exporter, "converted")
+    verdict = Verdict(NOT_EXECUTED, "--no-verify", "nothing")
+    if job.order.verify:
+        verdict = check(path, measure.result(), log=log, timeout_s=job.order.timeout_s)
+        job.progress(recipe.exporter, f"verified: {verdict.verdict}")
+    target = job.folder.place(path, path.name)
+    if job.known is not None and verdict.verdict != FAILED:
+        record = {"folder": job.folder.path.name, "labels": list(job.model.labels), "verdict": verdict.fields()}
+        store.put(_key(job.known, recipe, job.order), path, record)
+    return _artifact(recipe, target, verdict.fields(), seconds=time.perf_counter() - started, cached=False)
 
 
 def _collect(
-    jobs: Mapping[Future[_Made], Recipe], order: ExportOrder, failures: dict[str, EdgeError]
-) -> dict[Recipe, _Made]:
+    jobs: Mapping[Future[Artifact], Recipe],
+    order: ExportOrder,
+    failures: dict[str, EdgeError],
+    artifacts: list[Artifact],
+) -> None:
     """Wait for every target; the first error ends the rest unless told to keep going."""
-    made = {}
     waiting = set(jobs)
     while waiting:
         done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
         for future in done:
             try:
-                made[jobs[future]] = future.result()
+                artifacts.append(future.result())
             except EdgeError as error:
                 if not order.keep_going:
                     raise
                 failures[jobs[future].exporter] = error
-    return made
-
-
-def _keep(order: ExportOrder, folder: ExportFolder, model: Model, made: _Made, known: str | None) -> Artifact:
-    """Put a finished file into the folder and, unless it failed, into the store."""
-    target = folder.place(made.path, made.path.name)
-    verdict = made.verdict.fields()
-    if known is not None and made.verdict.verdict != FAILED:
-        record = {"folder": folder.path.name, "labels": list(model.labels), "verdict": verdict}
-        store.put(_key(known, made.recipe, order), made.path, record)
-    return _artifact(made.recipe, target, verdict, seconds=made.seconds, cached=False)
 
 
 def _artifact(recipe: Recipe, path: Path, verdict: Mapping[str, Any], *, seconds: float, cached: bool) -> Artifact:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge import plugins
 from edge.card import Card
-from edge.exporter import Runner
+from edge.exporter import Exporter, Runner
 from edge.spec import InputKind, Precision, Recipe
 
 
@@ -41,13 +41,32 @@ def describe(path: str) -> dict[str, Any]:
     exporter = plugins.exporter_for(Path(path))
     contents = exporter.contents(Path(path))
     delegates = {"partitions": contents.partitions, "inside": contents.inside, "outside": contents.outside}
-    return {"card": exporter.card(Path(path)).to_json(), "contents": {"operators": dict(contents.operators), **delegates}}
+    return {
+        "card": exporter.card(Path(path)).to_json(),
+        "contents": {"operators": dict(contents.operators), **delegates},
+    }
 
 
 def execute(path: str, inputs: str, outputs: str) -> None:
     """Run the file once per row of the arrays in `inputs` (npz, in the card's order) and save the stacked outputs."""
-    runner = plugins.exporter_for(Path(path)).load(Path(path))
-    columns = list(np.load(inputs).values())
+    _execute(plugins.exporter_for(Path(path)), Path(path), list(np.load(inputs).values()), outputs)
+
+
+def answer(path: str, probe: str, outputs: str) -> str:
+    """Run the file on probe inputs (npz: `pictures`, or one array per input), prepared by the card inside it.
+
+    Saves the stacked outputs and returns the card.
+    """
+    exporter = plugins.exporter_for(Path(path))
+    card = exporter.card(Path(path))
+    with np.load(probe) as arrays:
+        inputs = [card.file_input(arrays["pictures"])] if "pictures" in arrays else list(arrays.values())
+    _execute(exporter, Path(path), inputs, outputs)
+    return card.to_json()
+
+
+def _execute(exporter: Exporter, path: Path, columns: list[NDArray[Any]], outputs: str) -> None:
+    runner = exporter.load(path)
     rows = [runner([column[row : row + 1] for column in columns]) for row in range(len(columns[0]))]
     np.savez(outputs, *(np.concatenate(column) for column in zip(*rows, strict=True)))
 

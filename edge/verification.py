@@ -69,7 +69,7 @@ def verify_files(
     progress(model.reference, f"reference outputs on {measured.count} inputs")
     results = []
     for file in files:
-        results.append((file, check(file, cards[file], measured, log=logs / f"{file.name}.log", timeout_s=timeout_s)))
+        results.append((file, check(file, measured, log=logs / f"{file.name}.log", timeout_s=timeout_s)))
         progress(file.name, results[-1][1].verdict)
     return results
 

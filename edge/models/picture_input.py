@@ -17,6 +17,9 @@ class PictureInput(nn.Module):
     padded first convolution is not).
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, network: nn.Module, preprocess: Preprocess, layout: PictureLayout) -> None:
         super().__init__()
         self.network = network

@@ -29,14 +29,14 @@ def rewrite(program: ExportedProgram, passes: Sequence[Pass]) -> ExportedProgram
     for rewrite_pass in passes:
         graph_module = rewrite_pass(graph_module)
         graph_module.graph.eliminate_dead_code()
-        graph_module.recompile()
+    graph_module.recompile()
     inputs, _ = program.example_inputs
     return _export(graph_module, inputs)
 
 
 def unlifted(program: ExportedProgram) -> GraphModule:
     """The program as a graph module that owns its weights and constants: the form that passes rewrite."""
-    return program.module(check_guards=False)  # type: ignore[return-value]
+    return program.module(check_guards=False)
 
 
 def _export(module: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:

@@ -37,7 +37,7 @@ def verdict_of(module: nn.Module, model: Model, answers, folder: Path, recipe: R
     exporter = plugins.exporter(recipe.exporter)
     path = folder / f"model{exporter.suffix}"
     exporter.lower(rewrite(capture(module, model.example_inputs()), exporter.passes()), recipe, card, path)
-    return check(path, exporter.card(path), answers, log=folder / "log", timeout_s=300)
+    return check(path, answers, log=folder / "log", timeout_s=300)
 
 
 def swap_channels(network: nn.Module) -> nn.Module:
