@@ -68,11 +68,12 @@ class ExecuTorch(Exporter):
 
             program = rewrite(program, (to_float16,))
         try:
-            path.write_bytes(_lowered(program, card))
+            data = _lowered(program, card)
         except Exception as error:  # the vendor's many passes raise whatever they raise
             raise ConversionError(
                 f"ExecuTorch cannot lower this model: {fault(error)}", hint="the log has the vendor's own words"
             ) from error
+        path.write_bytes(data)
 
     def load(self, path: Path) -> Runner:
         """ExecuTorch's own runtime; float32 outputs."""
@@ -81,13 +82,15 @@ class ExecuTorch(Exporter):
         from executorch.runtime import Runtime
 
         try:
-            method = Runtime.get().load_program(path).load_method("forward")
+            program = Runtime.get().load_program(path)  # must outlive its method
+            program.load_method("forward")
         except (RuntimeError, KeyError) as error:
             raise damaged(_first_line(error)) from error
 
         def run(tensors: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], ...]:
             try:
-                outputs = method.execute([torch.from_numpy(np.ascontiguousarray(tensor)) for tensor in tensors])
+                inputs = [torch.from_numpy(np.ascontiguousarray(tensor)) for tensor in tensors]
+                outputs = program.load_method("forward").execute(inputs)
             except RuntimeError as error:
                 raise BadArtifactError(
                     f"{path.name} does not run: {_first_line(error)}", hint="export it again"
