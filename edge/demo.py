@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from edge import pipeline, plugins, runfolder, whole
@@ -26,6 +28,8 @@ from edge.training.run import TrainingOrder, train
 from edge.training.watch import Watcher
 
 MODEL = "efficientformer_mini"
+THREADS = 1
+"""For training: so small a network gains little from a second thread, and loses tenfold when somebody else has the core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,22 @@ def demo(out: Path, epochs: int | None, watcher: Watcher, bench: Bench) -> Demo:
 def _trained(run: Path, epochs: int | None, watcher: Watcher, bench: Bench) -> Path:
     count = epochs or TrainingRecipe().epochs
     recipe = TrainingRecipe(epochs=count, warmup_epochs=default_warmup_epochs(count))
-    with watcher:
+    with watcher, _threads(THREADS):
         done = train(
             TrainingOrder(ModelRequest(MODEL), DIGITS, run, recipe), watcher, lambda text: bench.progress(MODEL, text)
         )
     bench.progress(MODEL, f"trained {done.trained} of {count} epochs now: {done.history[-1].accuracy:.2%} held out")
     return run
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _one_picture(run: Path, path: Path) -> tuple[Path, str]:

@@ -93,7 +93,9 @@ def _recorded(exports: Sequence[Path]) -> list[_Recorded]:
     listed = [
         _Recorded(path, fields, path.name if len(exports) == 1 else f"{folder.name}/{path.name}")
         for folder in exports
-        for path, fields in zip(recorded_files(folder), read_record(folder)["artifacts"], strict=True)
+        for path, fields in sorted(  # `edge.json` has them in the order in which they were finished
+            zip(recorded_files(folder), read_record(folder)["artifacts"], strict=True), key=lambda pair: pair[0]
+        )
     ]
     if not listed:
         raise BadArtifactError(f"{exports[0]} lists no files", hint="export the model again")
