@@ -1,7 +1,7 @@
 """Scales the random statistics of batch norms to a network's own signals, so that these neither fade nor explode.
 
-Statistics drawn blindly are those of no network: through EfficientViT-M5's residual branches signals grow to 8e6, beyond
-float16, and with smaller weights the answer hardly depends on the picture. A trained network has neither fault.
+Statistics drawn blindly are those of no network: with weights of unit gain the signals of EfficientViT-M5 grow to 8e6,
+beyond float16, and with smaller ones its answer hardly depends on the picture. A trained network has neither fault.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ PICTURES = 2
 def settle_statistics(module: nn.Module, spec: TensorSpec, seed: int) -> None:
     """Run `module`, in inference mode, on a few random pictures of `spec`, and scale each batch norm as they reach it.
 
-    Running variances and means are multiplied so that what leaves the norm is near unit power. The factors are powers of
-    two: sums in another order, on another machine, give the same weights. Networks without batch norms are left alone.
+    Running variances and means are multiplied so that what leaves the norm has an amplitude near a half: at twice that,
+    EfficientViT's attentions amplify rounding errors thirtyfold. The factors are powers of two: sums in another order, on
+    another machine, give the same weights. Networks without batch norms are left alone.
     """
     norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
     if norms:
@@ -38,14 +39,14 @@ def _scale(norm: nn.Module, arguments: tuple[Any, ...]) -> None:
     assert isinstance(norm, _BatchNorm)
     power = float(arguments[0].double().square().mean())
     if norm.running_mean is not None and norm.running_var is not None and 0 < power < math.inf:
-        octaves = round(math.log2(power) / 2)
+        octaves = round(math.log2(power) / 2 + 1)
         norm.running_mean.mul_(2.0**octaves)
         norm.running_var.mul_(4.0**octaves)
 
 
 def _pictures(size: tuple[int, ...], seed: int) -> Tensor:
-    """(PICTURES, 3, H, W): soft patches of colour under noise, which reach deeper than noise alone."""
+    """(PICTURES, 3, H, W): soft patches of strong colour, as photographs have them, under noise."""
     generator = torch.Generator().manual_seed(seed)
     patches = torch.randn(PICTURES, 3, 6, 6, generator=generator)
     noise = torch.randn(PICTURES, 3, *size, generator=generator)
-    return F.interpolate(patches, size=size, mode="bilinear") + noise / 2
+    return 2 * F.interpolate(patches, size=size, mode="bilinear") + noise / 2

@@ -53,9 +53,9 @@ def test_tables_and_means_are_normal(ending: str, deviation: float) -> None:
     assert abs(drawn.std() / deviation - 1) < 0.2
 
 
-def test_weights_keep_the_power_of_what_they_are_given() -> None:
+def test_weights_keep_half_the_power_of_what_they_are_given() -> None:
     weight = randomised(0).state_dict()["stages.2.blocks.0.mlp.fc2.weight"]
-    assert abs(weight.std() * weight[0].numel() ** 0.5 - 1) < 0.05
+    assert abs(weight.std() * (2 * weight[0].numel()) ** 0.5 - 1) < 0.05
 
 
 def test_every_residual_branch_reaches_the_output() -> None:

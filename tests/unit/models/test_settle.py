@@ -47,7 +47,7 @@ def test_the_factors_are_powers_of_two_so_that_every_machine_finds_the_same() ->
     settle_statistics(settled, PICTURE, 0)
     variances = torch.cat([layer.running_var for layer in settled.modules() if isinstance(layer, nn.BatchNorm2d)])
     assert torch.equal(variances.log2(), variances.log2().round())
-    assert len(variances.unique()) > 2
+    assert variances.min() > 1
 
 
 def test_a_network_without_batch_norms_is_left_alone() -> None:
