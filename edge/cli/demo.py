@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge.cli.output import Json, Quiet, Stages, emit, say, table
+from edge.cli.threads import wait_asleep
 
 if TYPE_CHECKING:
     from edge.demo import Demo
@@ -30,6 +31,7 @@ def demo(
 
     Exit code 3 when a file is not the PyTorch model. A second run goes on where the first ended.
     """
+    wait_asleep()
     from edge.demo import demo as run_demo
     from edge.device import TimingPlan
     from edge.report.gather import Bench

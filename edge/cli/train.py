@@ -9,6 +9,7 @@ import typer
 
 from edge.cli import model_options as options
 from edge.cli.output import Json, Quiet, emit, say
+from edge.cli.threads import wait_asleep
 from edge.errors import UsageError
 from edge.training.recipe import Distillation, TrainingRecipe, default_warmup_epochs
 
@@ -29,7 +30,7 @@ def train(
     warmup_epochs: Annotated[
         float | None, typer.Option(min=0, help="Epochs of rising rate; a tenth, at most 5.")
     ] = None,
-    label_smoothing: Annotated[float, typer.Option(min=0, max=0.99)] = 0.1,
+    label_smoothing: Annotated[float, typer.Option(min=0, max=0.99, help="Of the cross-entropy.")] = 0.1,
     mixup: Annotated[float, typer.Option(min=0, help="Alpha of mixup; 0 for none.")] = 0.0,
     cutmix: Annotated[float, typer.Option(min=0, help="Alpha of cutmix; 0 for none.")] = 0.0,
     ema: Annotated[float, typer.Option(min=0, max=0.999999, help="Decay of the averaged weights; 0 for none.")] = 0.99,
@@ -48,6 +49,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train MODEL, or fine-tune it, on labelled pictures; the same command goes on after an interruption."""
+    wait_asleep()
     from edge.reference import ModelRequest
     from edge.training.run import TrainingOrder
     from edge.training.run import train as run

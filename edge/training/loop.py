@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from edge.errors import UsageError, WeightsError
+from edge.models.vanillanet import leak_at
 from edge.preprocess import Preprocess
 from edge.training.average import Average
 from edge.training.data import Dataset
@@ -114,11 +115,6 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
         is_kernel = name.rpartition(".")[2] == "weight" and parameter.ndim >= 2
         (decayed if is_kernel else free).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-
-
-def leak_at(epoch: int, leak_epochs: int) -> float:
-    """How linear the leaky activations are in an epoch counted from 0: from 0 up in a line, 1 from `leak_epochs` on."""
-    return 1.0 if epoch >= leak_epochs else epoch / leak_epochs
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.errors import UsageError
-from edge.training.loop import leak_at
+from edge.models.vanillanet import leak_at
 from edge.training.recipe import TrainingRecipe, default_leak_epochs, default_warmup_epochs
 
 RECIPE = TrainingRecipe(epochs=10, lr=1.0, warmup_epochs=2)
@@ -41,10 +41,6 @@ def test_the_defaults_suit_every_length(epochs):
     )
     assert recipe.warmup_epochs <= 5
     assert leak_at(epochs - 1, recipe.leak_epochs) == 1.0
-
-
-def test_leaky_activations_become_linear_in_even_steps():
-    assert [leak_at(epoch, 4) for epoch in range(6)] == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(
