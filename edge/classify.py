@@ -52,4 +52,6 @@ def probabilities(outputs: NDArray[Any]) -> NDArray[np.float64]:
 def best(scores: NDArray[np.float64], labels: Sequence[str], top_k: int) -> list[dict[str, Any]]:
     """The `top_k` classes of one row of scores (K,); ties go to the lower index."""
     order = np.argsort(-scores, kind="stable")[:top_k]
-    return [{"label": labels[i] if labels else str(i), "index": int(i), "score": float(scores[i])} for i in order]
+    return [
+        {"label": labels[i] if i < len(labels) else str(i), "index": int(i), "score": float(scores[i])} for i in order
+    ]

@@ -35,7 +35,10 @@ def folder_name(stem: str, precision: Precision, first_input: TensorSpec) -> str
 
 @dataclass(frozen=True, slots=True)
 class ExportFolder:
-    """Where the files of one model, precision and size go. Nothing that exists there is replaced unless forced."""
+    """Where the files of one model, precision and size go. Nothing that exists there is replaced unless forced.
+
+    `labels` are the lines of `labels.txt`; without any there is no such file.
+    """
 
     path: Path
     request: ModelRequest
@@ -67,18 +70,17 @@ class ExportFolder:
 
     def record(self, artifacts: Sequence[Artifact]) -> None:
         """Write `labels.txt` and `edge.json`; files recorded earlier and still there stay recorded."""
-        made = {artifact.path.name for artifact in artifacts}
+        made = [artifact.fields(self.path) for artifact in artifacts]
+        replaced = {fields["path"] for fields in made}
         same_model = self._recorded().get("request") == self._request_fields()
-        earlier = [
-            fields for fields in self._recorded().get("artifacts", ()) if same_model and fields["path"] not in made
-        ]
-        kept = [fields for fields in earlier if (self.path / Path(fields["path"]).name).exists()]
+        earlier = self._recorded().get("artifacts", ()) if same_model else ()
+        kept = [row for row in earlier if row["path"] not in replaced and (self.path / Path(row["path"]).name).exists()]
         if self.labels:
             whole.write_text(self.path / LABELS, "".join(f"{label}\n" for label in self.labels))
         document = {
             "schema": SCHEMA,
             "request": self._request_fields(),
-            "artifacts": kept + [artifact.fields(self.path) for artifact in artifacts],
+            "artifacts": sorted(kept + made, key=lambda fields: str(fields["target"])),
         }
         whole.write_text(self.path / RECORD, json.dumps(document, indent=2) + "\n")
 
@@ -96,12 +98,8 @@ def read_record(folder: Path) -> dict[str, Any]:
     """`edge.json` of a folder. Raises `BadArtifactError` when it is missing or not ours."""
     try:
         document: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        if (
-            document["schema"] == SCHEMA
-            and isinstance(document["artifacts"], list)
-            and isinstance(document["request"], dict)
-        ):
-            return document
+        if document["schema"] == SCHEMA and all(isinstance(row["path"], str) for row in document["artifacts"]):
+            return {**document, "request": dict(document["request"])}
         problem = f"not of schema {SCHEMA}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = str(error)
@@ -112,7 +110,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def recorded_files(folder: Path) -> tuple[Path, ...]:
     """The model files that `edge.json` lists, all inside the folder. Raises `BadArtifactError`."""
-    files = tuple(folder / Path(str(fields.get("path", ""))).name for fields in read_record(folder)["artifacts"])
+    files = tuple(folder / Path(fields["path"]).name for fields in read_record(folder)["artifacts"])
     if absent := [file.name for file in files if not file.exists()]:
         raise BadArtifactError(f"{folder} lacks {', '.join(absent)}", hint="export the model again")
     return files

@@ -118,7 +118,7 @@ def _make(
     progress(model.reference, "built")
     stem = file_stem(model.reference)
     name = folder_name(stem, order.recipes[0].precision, model.inputs[0])
-    folder = ExportFolder(order.out / name, order.request, model.labels)
+    folder = ExportFolder(order.out / name, order.request, _label_lines(model))
     files = [stem + plugins.exporter(recipe.exporter).suffix for recipe in recipes]
     folder.refuse_overwriting(dict.fromkeys(files, ""), force=order.force)
     export_of = _Export(order, model, folder, stem, known, progress)
@@ -143,6 +143,13 @@ def _make(
             if artifacts:  # what was finished before an error is kept
                 folder.record(artifacts)
     return tuple(artifacts)
+
+
+def _label_lines(model: Model) -> tuple[str, ...]:
+    """The model's labels; of a classifier without any, its class indices."""
+    shape = model.outputs[0].shape
+    classes = shape[1] if len(model.outputs) == 1 and len(shape) == 2 else 0
+    return model.labels or tuple(str(index) for index in range(classes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +184,7 @@ def _export_one(job: _Export, recipe: Recipe, program: Path, measure: Future[Exp
         job.progress(recipe.exporter, f"verified: {verdict.verdict}")
     target = job.folder.place(path, path.name)
     if job.known is not None and verdict.verdict != FAILED:
-        record = {"folder": job.folder.path.name, "labels": list(job.model.labels), "verdict": verdict.fields()}
+        record = {"folder": job.folder.path.name, "labels": list(job.folder.labels), "verdict": verdict.fields()}
         store.put(_key(job.known, recipe, job.order), path, record)
     return _artifact(recipe, target, verdict.fields(), seconds=time.perf_counter() - started, cached=False)
 

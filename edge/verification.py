@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge import worker
+from edge import runfolder, worker
 from edge.card import Card
 from edge.check import check
 from edge.errors import BadArtifactError, UsageError
 from edge.export_folder import RECORD, recorded_files, recorded_request
-from edge.reference import ModelRequest
+from edge.reference import Kind, ModelRequest
 from edge.verify import Verdict
 
 DESCRIBE_TIMEOUT_S = 120.0
@@ -75,8 +75,19 @@ def verify_files(
 
 
 def _request_of(file: Path, card: Card) -> ModelRequest:
-    """The model recorded beside the file, else the one its card names."""
-    return recorded_request(file.parent) if (file.parent / RECORD).exists() else ModelRequest(card.model)
+    """The model recorded beside the file, else the one its card names; never one whose code would have to be run.
+
+    A file may come from anywhere: that it names `some.py:factory` is no reason to execute that.
+    """
+    request = recorded_request(file.parent) if (file.parent / RECORD).exists() else ModelRequest(card.model)
+    folder = Path(request.reference)
+    network = runfolder.network(folder, runfolder.read(folder), request) if request.kind is Kind.RUN else request
+    if network.kind is Kind.FACTORY:
+        raise UsageError(
+            f"{file.name} says it was made by {network.reference}, whose code is not run on a file's word",
+            hint=f"say so yourself: --against {request.reference}",
+        )
+    return request
 
 
 def _shaped_like(card: Card, request: ModelRequest) -> ModelRequest:

@@ -86,8 +86,15 @@ def test_the_folder_is_named_after_model_precision_and_size_and_holds_the_labels
 
 
 def test_verify_takes_the_folder(exported):
-    verified = document("verify", exported["folder"])
+    verified = document("verify", exported["folder"], "--against", NETWORK)
     assert {Path(row["artifact"]).suffix: row["verdict"] for row in verified["results"]}[".onnx"] == "ok"
+
+
+def test_code_that_a_file_names_is_not_run_on_its_word(exported, files):
+    for path in (exported["folder"], files["onnx"]):
+        refused = edge("verify", path)
+        assert refused.returncode == 2
+        assert f"--against {NETWORK}" in refused.stderr
 
 
 def test_verify_takes_a_file_and_another_model(files):

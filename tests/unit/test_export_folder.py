@@ -76,7 +76,16 @@ def test_another_model_does_not_share_the_folder(folder, tmp_path):
         other.refuse_overwriting({"n.onnx": ""}, force=False)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "edge.export/1", "artifacts": 3, "request": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"schema": "edge.export/1", "artifacts": [3], "request": {}}',
+        '{"schema": "edge.export/1", "artifacts": 3, "request": {}}',
+    ],
+)
 def test_a_record_that_is_not_ours_is_refused(folder, text):
     folder.path.mkdir()
     (folder.path / "edge.json").write_text(text)
