@@ -51,11 +51,14 @@ class Record:
     folder: Path
 
     def claim(self, settings: Settings) -> None:
-        """Make the folder, or take up the run in it. Raises `UsageError` when it holds something else."""
+        """Make the folder, or take up the run in it. Raises `UsageError` when it holds something else.
+
+        A run that never ended its first epoch has nothing to lose, so its settings are replaced.
+        """
         path = self.folder / SETTINGS
-        if path.exists():
+        if path.exists() and any((self.folder / name).exists() for name in (CHECKPOINT, METRICS)):
             return self._require(settings, _settings(path))
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        if not path.exists() and self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise UsageError(f"{self.folder} exists and is not a training run", hint="give another --out")
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(settings, indent=2, sort_keys=True) + "\n"

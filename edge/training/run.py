@@ -158,4 +158,4 @@ def _card(order: TrainingOrder, lesson: Lesson, begun: Start, history: History) 
 
 def _unreadable(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{len(names)} files are no readable pictures and were left out: {', '.join(names[:NAMED])}{more}"
+    return f"left out, as they cannot be read as pictures ({len(names)}): {', '.join(names[:NAMED])}{more}"

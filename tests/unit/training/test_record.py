@@ -36,10 +36,19 @@ def test_a_new_run_has_no_checkpoint(record):
 
 
 def test_the_same_settings_take_the_run_up(record):
+    record.save(checkpoint(1))
     record.claim(SETTINGS)
+    assert len(record.checkpoint().history) == 1
+
+
+def test_a_run_without_a_complete_epoch_may_change_its_settings(record):
+    record.claim({**SETTINGS, "batch_size": 8})
+    record.save(checkpoint(1))
+    record.claim({**SETTINGS, "batch_size": 8})
 
 
 def test_other_settings_are_refused_by_name(record):
+    record.save(checkpoint(1))
     with pytest.raises(UsageError, match="batch size is 4, not 8") as caught:
         record.claim({**SETTINGS, "batch_size": 8})
     assert "--out" in caught.value.hint
@@ -52,6 +61,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 
 def test_damaged_settings_are_refused(record):
+    record.save(checkpoint(1))
     (record.folder / "settings.json").write_text("{")
     with pytest.raises(UsageError, match=r"settings\.json"):
         record.claim(SETTINGS)
