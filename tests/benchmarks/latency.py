@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,16 +51,52 @@ def make(model: str, scratch: Path) -> dict[str, tuple[Path, Path]]:
     return files
 
 
+def runner(path: Path) -> Callable[[np.ndarray], object]:
+    """The file in its vendor's runtime, as plainly as the vendor shows it: one thread where the runtime lets us say so."""
+    return {".tflite": tflite, ".onnx": onnx, ".pte": executorch}[path.suffix](str(path))
+
+
+def tflite(path: str) -> Callable[[np.ndarray], object]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(path, num_threads=1)
+    interpreter.allocate_tensors()
+    index = interpreter.get_input_details()[0]["index"]
+
+    def run(picture: np.ndarray) -> None:
+        interpreter.set_tensor(index, picture)
+        interpreter.invoke()
+
+    return run
+
+
+def onnx(path: str) -> Callable[[np.ndarray], object]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda picture: session.run(None, {session.get_inputs()[0].name: picture})
+
+
+def executorch(path: str) -> Callable[[np.ndarray], object]:
+    import torch
+    from executorch.runtime import Runtime
+
+    program = Runtime.get().load_program(path)
+    method = program.load_method("forward")
+    return lambda picture: (program, method.execute([torch.from_numpy(picture)]))  # the program must outlive its method
+
+
 def interleaved(ours: Path, stock: Path, rounds: int) -> tuple[list[float], list[float]]:
     """Latencies in ms of both files, run in turn in this process, after ten warm-up rounds."""
-    exporter = plugins.exporter_for(ours)
-    runners = [exporter.load(ours), exporter.load(stock)]
-    inputs = [np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(np.float32)]
+    runners = [runner(ours), runner(stock)]
+    picture = np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(np.float32)
     samples: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds + 10):
-        for runner, column in zip(runners, samples, strict=True):
+        for run, column in zip(runners, samples, strict=True):
             started = time.perf_counter()
-            runner(inputs)
+            run(picture)
             column.append((time.perf_counter() - started) * 1e3)
     return samples[0][10:], samples[1][10:]
 

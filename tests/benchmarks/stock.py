@@ -21,12 +21,16 @@ for _schema in ("nms(Tensor d, Tensor s, float t) -> Tensor", "qnms(Tensor d, Te
 
 
 def network(name: str) -> nn.Module:
-    """timm's network of that name, with randomised statistics."""
+    """timm's network of that name, with the random weights that ours get."""
     import timm
-    from edge.models.randomise import randomise_statistics
 
-    module = timm.create_model(name).eval()
+    from edge.card import TensorSpec
+    from edge.models.randomise import randomise_statistics
+    from edge.models.settle import settle_statistics
+
+    module: nn.Module = timm.create_model(name).eval()
     randomise_statistics(module, 0)
+    settle_statistics(module, TensorSpec("image", (1, 3, 224, 224)), 0)
     return module
 
 
