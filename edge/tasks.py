@@ -60,7 +60,8 @@ def answer(path: str, probe: str, outputs: str) -> str:
     exporter = plugins.exporter_for(Path(path))
     card = exporter.card(Path(path))
     with np.load(probe) as arrays:
-        inputs = [card.file_input(arrays["pictures"])] if "pictures" in arrays else list(arrays.values())
+        given = [card.file_input(arrays["pictures"])] if "pictures" in arrays else list(arrays.values())
+    inputs = [column.astype(spec.dtype) for column, spec in zip(given, card.inputs, strict=True)]
     _execute(exporter, Path(path), inputs, outputs)
     return card.to_json()
 

@@ -71,6 +71,7 @@ def _run_process(request: str, job: Job) -> int | None:
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": str(job.threads),
+        "OMP_WAIT_POLICY": "PASSIVE",  # workers run side by side: a thread that waits must not spin
         "PYTHONHASHSEED": "0",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }

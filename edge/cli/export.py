@@ -11,6 +11,7 @@ import typer
 
 from edge.cli import model_options as options
 from edge.cli.output import Json, Quiet, Stages, emit, say, table
+from edge.cli.threads import wait_asleep
 from edge.errors import EdgeError, UsageError
 from edge.spec import InputKind, Precision, Recipe
 
@@ -50,6 +51,7 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Export MODEL to mobile formats and prove every file equal to the PyTorch model."""
+    wait_asleep()
     from edge import pipeline
 
     if coreml_target not in COREML_TARGETS:

@@ -11,6 +11,7 @@ import typer
 
 from edge.cli import model_options as options
 from edge.cli.output import Json, Quiet, Stages, emit, table
+from edge.cli.threads import wait_asleep
 
 Artifact = Annotated[
     Path, typer.Argument(metavar="ARTIFACT|FOLDER", help="A file, or a folder, that `edge export` wrote.")
@@ -36,6 +37,7 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Execute a file on at least 64 inputs and hold its outputs to the PyTorch model's. Exit code 3 when they differ."""
+    wait_asleep()
     from edge.verification import verify_files
 
     request = options.request(against, weights, pretrained, None, None, None, mean, std, seed) if against else None

@@ -18,13 +18,12 @@ from edge.models.efficientformer_parts import (
     LayerScale,
     LayerScale2d,
     MapSize,
-    MeanHead,
     Residual,
-    deploy_each,
     drop_path_rates,
     stage_maps,
 )
 from edge.models.fold import fold_conv_bn, fold_layer_norm_affine, require_no_batchnorm, scale_outputs
+from edge.models.layers import MeanHead, deploy_each
 from edge.suggest import unknown
 
 

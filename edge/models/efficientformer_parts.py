@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from itertools import count
-from typing import Protocol, Self, cast
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -132,17 +132,6 @@ def drop_path_rates(last: float, depths: Iterable[int]) -> list[list[float]]:
     return [[step * next(block) for _ in range(depth)] for depth in counts]
 
 
-class Deployable(Protocol):
-    """A part of a network that has a fast inference form of its own."""
-
-    def deploy(self) -> nn.Module: ...
-
-
-def deploy_each(parts: nn.Sequential) -> list[nn.Module]:
-    """The inference forms of parts that are all `Deployable`."""
-    return [cast(Deployable, part).deploy() for part in parts]
-
-
 class Residual(nn.Module):
     """`x + branch(x)`."""
 
@@ -152,24 +141,6 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.branch(x)
-
-
-class MeanHead(nn.Module):
-    """The spatial mean of (B, C, H, W), classified by a 1x1 convolution: (B, classes).
-
-    Mobile runtimes delegate a mean only over the two axes of a picture, kept; hence the convolution.
-    """
-
-    def __init__(self, classifier: nn.Linear) -> None:
-        super().__init__()
-        classes, channels = classifier.weight.shape
-        self.classifier = nn.Conv2d(channels, classes, 1, device="meta")
-        self.classifier.weight = nn.Parameter(classifier.weight.detach().reshape(classes, channels, 1, 1))
-        self.classifier.bias = nn.Parameter(classifier.bias.detach())
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(x.mean((2, 3), keepdim=True))
-        return logits.reshape(logits.shape[0], -1)
 
 
 class Distilled(nn.Module):

@@ -18,16 +18,14 @@ from edge.models.efficientformer_parts import (
     DropPath,
     LayerScale2d,
     MapSize,
-    MeanHead,
     Residual,
-    deploy_each,
     drop_path_rates,
     stage_maps,
 )
 from edge.models.efficientformer_v2_attention import Attention
 from edge.models.efficientformer_v2_layers import Downsample, DownsampleWithAttention, Mlp, Stem
 from edge.models.fold import fold_bn_linear, require_no_batchnorm
-from edge.models.layers import ConvNorm
+from edge.models.layers import ConvNorm, MeanHead, deploy_each
 from edge.suggest import unknown
 
 Expansions = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from edge.errors import UsageError
 from edge.models.catalog import entry
-from edge.models.efficientformer_parts import deploy_each
 from edge.models.efficientvit_layers import (
     LocalWindowAttention,
     NormLinear,
@@ -23,7 +22,7 @@ from edge.models.efficientvit_layers import (
     Subsample,
 )
 from edge.models.fold import require_no_batchnorm
-from edge.models.layers import ConvNorm, resize_bias_table
+from edge.models.layers import ConvNorm, deploy_each, resize_bias_table
 from edge.suggest import unknown
 
 

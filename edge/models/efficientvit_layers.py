@@ -10,10 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge.models.efficientformer_parts import MeanHead, deploy_each
 from edge.models.efficientvit_deploy import FastAttentionHead, FastWindowAttention
 from edge.models.fold import add_identity, fold_bn_linear
-from edge.models.layers import ConvNorm
+from edge.models.layers import ConvNorm, MeanHead, deploy_each
 
 
 def folded(layer: nn.Module) -> nn.Conv2d:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge.errors import WeightsError
 from edge.models.fold import fold_conv_bn
+
+
+class Deployable(Protocol):
+    """A part of a network that has a fast inference form of its own."""
+
+    def deploy(self) -> nn.Module: ...
+
+
+def deploy_each(parts: nn.Sequential) -> list[nn.Module]:
+    """The inference forms of parts that are all `Deployable`."""
+    return [cast(Deployable, part).deploy() for part in parts]
 
 
 class ConvNorm(nn.Module):
@@ -58,3 +70,21 @@ def resize_bias_table(table: Tensor, new_resolution: tuple[int, int]) -> Tensor:
     picture = table.detach().float().reshape(1, heads, side, side)
     resized = F.interpolate(picture, size=new_resolution, mode="bicubic", align_corners=False)
     return resized.reshape(heads, height * width).to(table.dtype)
+
+
+class MeanHead(nn.Module):
+    """The spatial mean of (B, C, H, W), classified by a 1x1 convolution: (B, classes).
+
+    Mobile runtimes delegate a mean only over the two axes of a picture, kept; hence the convolution.
+    """
+
+    def __init__(self, classifier: nn.Linear) -> None:
+        super().__init__()
+        classes, channels = classifier.weight.shape
+        self.classifier = nn.Conv2d(channels, classes, 1, device="meta")
+        self.classifier.weight = nn.Parameter(classifier.weight.detach().reshape(classes, channels, 1, 1))
+        self.classifier.bias = nn.Parameter(classifier.bias.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(x.mean((2, 3), keepdim=True))
+        return logits.reshape(logits.shape[0], -1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.card import KEY, Card
+from edge.card import KEY, Card, TensorSpec
 from edge.errors import BadArtifactError, ConversionError
 from edge.exporter import Contents, Exporter, Runner
 from edge.spec import Precision, Recipe
@@ -40,6 +41,7 @@ class TFLite(Exporter):
 
     def lower(self, program: ExportedProgram, recipe: Recipe, card: Card, path: Path) -> None:
         """Write the file, then load it: operators without a kernel are found here and not on a phone."""
+        card = replace(card, inputs=tuple(_as_converted(spec) for spec in card.inputs))
         model = flatbuffer.parse(_converted(program))
         rewrites.computed_weights_to_batch_matmul(model)
         rewrites.follow_card(model, card)
@@ -81,6 +83,11 @@ class TFLite(Exporter):
         delegates = [node for node in nodes if node["op_name"] == "DELEGATE"]
         inside = len(_delegated(nodes, delegates))
         return Contents(Counter(operators), len(delegates), inside, len(operators) - inside)
+
+
+def _as_converted(spec: TensorSpec) -> TensorSpec:
+    """The converter computes in jax, which has no 64-bit integers unless told to: the file takes 32 bits."""
+    return replace(spec, dtype="int32") if spec.dtype == "int64" else spec
 
 
 def _converted(program: ExportedProgram) -> bytes:
