@@ -82,6 +82,11 @@ def test_several_inputs_and_outputs_export(name, tmp_path):
     assert [spec.name for spec in card.outputs] == ["sum", "product"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_integers_go_in_as_the_card_says(name, tmp_path):
+    assert plugins.exporter(name).card(exported(name, tmp_path, "tokens")).inputs[0].dtype in {"int64", "int32"}
+
+
 def test_the_contents_are_counted(toy_file):
     assert sum(plugins.exporter_for(toy_file).contents(toy_file).operators.values()) > 0
 

@@ -56,6 +56,23 @@ def two_in_two_out() -> tuple[nn.Module, dict]:
     return TwoInTwoOut(), {"inputs": [{"name": "left", "shape": shape}, {"name": "right", "shape": shape}]}
 
 
+class Tokens(nn.Module):
+    """Integers in: (B, 6) to (B, 3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(2, 8)
+        self.head = nn.Linear(48, 3)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.head(self.table(tokens).flatten(1))
+
+
+def tokens() -> tuple[nn.Module, dict]:
+    """A module whose input is integers."""
+    return seeded(Tokens()), {"inputs": [{"name": "tokens", "shape": [1, 6], "dtype": "int64"}]}
+
+
 class ValueDependent(nn.Module):
     """Cannot be captured: which branch runs depends on a value."""
 
