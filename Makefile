@@ -11,7 +11,7 @@ demo: $(READY)  ## train a small network on real digits, export it everywhere, v
 	$(BIN)/edge demo --out demo
 
 test: $(READY)  ## every test that needs no phone
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: $(READY)  ## style, types, and which package may import which
 	$(BIN)/ruff check .
@@ -20,7 +20,7 @@ check: $(READY)  ## style, types, and which package may import which
 	$(BIN)/lint-imports
 
 unit parity e2e: $(READY)  ## one folder of the tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/$@
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/$@
 
 all-models: $(READY)  ## every variant up to 40 M parameters to every target, verified: half an hour
 	$(BIN)/python tests/benchmarks/all_models.py

@@ -14,8 +14,6 @@ from PIL import Image
 
 from edge import plugins
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 TARGETS = plugins.names("exporters")
 
 

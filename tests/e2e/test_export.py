@@ -200,8 +200,9 @@ def test_labels_must_be_as_many_as_classes(tmp_path):
 
 
 def test_an_input_size_that_the_network_cannot_take_is_code_2(tmp_path):
-    done = edge("export", "efficientformerv2_s0", "--image-size", "50", "--target", "onnx", "--out", tmp_path)
+    done = edge("export", "efficientformerv2_s0", "--image-size", "16", "--target", "onnx", "--out", tmp_path)
     assert done.returncode == 2
+    assert "16x16" in done.stderr
     assert "Traceback" not in done.stderr
 
 
