@@ -1,11 +1,12 @@
 """Wall time of `edge export efficientvit_m0 --target all` against three plain vendor scripts, one after another.
 
-Ours includes the verification of every file and the ONNX file, which the vendor scripts do not make. Each is run twice, in
-turn; the ratio of the medians is printed. Also: the CPU seconds of the ExecuTorch conversion, and a second identical export.
+Ours includes the verification of every file and the ONNX file, which the vendor scripts do not make. Each is run in turn,
+`--rounds` times; the ratio of the medians is printed. Also: the CPU seconds of the ExecuTorch conversion, and a second identical export.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -16,7 +17,6 @@ from pathlib import Path
 
 MODEL = "efficientvit_m0"
 VENDORS = ("coreml", "tflite", "executorch")
-ROUNDS = 2
 STOCK = Path(__file__).with_name("stock.py")
 
 
@@ -40,12 +40,12 @@ def vendors(scratch: Path) -> tuple[float, float]:
     return total, executorch_cpu
 
 
-def ours(scratch: Path, run: int) -> tuple[float, float]:
+def ours(scratch: Path) -> tuple[float, float]:
     """Wall seconds of our export from nothing, and of the same export again."""
     command = [sys.executable, "-m", "edge", "export", MODEL, "--target", "all", "-q"]
-    cache = {"EDGE_CACHE": str(scratch / f"cache{run}")}
-    first, _ = timed([*command, "--out", str(scratch / f"first{run}")], **cache)
-    second, _ = timed([*command, "--out", str(scratch / f"second{run}")], **cache)
+    cache = {"EDGE_CACHE": str(scratch / "cache")}
+    first, _ = timed([*command, "--out", str(scratch / "first")], **cache)
+    second, _ = timed([*command, "--out", str(scratch / "second")], **cache)
     return first, second
 
 
@@ -69,10 +69,18 @@ def our_executorch_cpu(scratch: Path) -> float:
     return float(timed([sys.executable, "-c", "\n".join(lines)])[1].split("cpu_seconds")[1])
 
 
+def one_round(scratch: Path) -> tuple[float, ...]:
+    """All figures of one round, each command in its turn."""
+    scratch.mkdir()
+    return (*vendors(scratch), *ours(scratch), our_executorch_cpu(scratch))
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        rounds = [(*vendors(scratch), *ours(scratch, run), our_executorch_cpu(scratch)) for run in range(ROUNDS)]
+        rounds = [one_round(Path(folder) / str(number)) for number in range(options.rounds)]
     stock_s, stock_cpu_s, first_s, second_s, cpu_s = (statistics.median(column) for column in zip(*rounds, strict=True))
     print(f"three vendor scripts, one after another   {stock_s:7.1f} s")
     print(f"edge export --target all, verified        {first_s:7.1f} s   ratio {first_s / stock_s:.2f}")
