@@ -1,7 +1,8 @@
 """Wall time of `edge export efficientvit_m0 --target all` against three plain vendor scripts, one after another.
 
 Ours includes the verification of every file and the ONNX file, which the vendor scripts do not make. Each is run in turn,
-`--rounds` times; the ratio of the medians is printed. Also: the CPU seconds of the ExecuTorch conversion, and a second identical export.
+`--rounds` times; the ratio of the medians is printed. Also: the CPU seconds of the ExecuTorch conversion, and a second
+identical export.
 """
 
 from __future__ import annotations
