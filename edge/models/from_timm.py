@@ -55,12 +55,10 @@ def _timm() -> Any:
         problem = str(error)
     except Exception as error:  # torchvision, which timm imports, fails in its own ways
         problem = next(iter(str(error).splitlines()), type(error).__name__)
-    torchvision = installed_version("torchvision")
-    pinned = f"torchvision=={torchvision}" if torchvision else "torchvision"
+    pair = f"torchvision {installed_version('torchvision') or 'missing'}, torch {installed_version('torch')}"
     raise ToolchainMissingError(
-        f"timm cannot be imported: {problem} (torchvision {torchvision or 'missing'}, torch {installed_version('torch')})",
-        hint="install the torchvision that was built for your torch, for a CPU build: "
-        f"pip install --force-reinstall --no-deps {pinned} --index-url https://download.pytorch.org/whl/cpu",
+        f"timm cannot be imported: {problem} ({pair})",
+        hint="install the torchvision that was built together with your torch, from the same source (CPU or CUDA)",
     )
 
 
