@@ -17,13 +17,12 @@ from edge.exporter import Exporter, Runner
 from edge.spec import InputKind, Precision, Recipe
 
 
-def convert(program: str, recipe: Mapping[str, Any], card: str, path: str) -> float:
-    """Lower the program saved at `program` to `path`; returns the CPU seconds spent."""
+def convert(program: str, recipe: Mapping[str, Any], card: str, path: str) -> None:
+    """Lower the program saved at `program` to `path`."""
     import torch
 
     from edge.passes.capture import rewrite
 
-    started = time.process_time()
     wanted = Recipe(
         exporter=recipe["exporter"],
         precision=Precision(recipe["precision"]),
@@ -33,7 +32,6 @@ def convert(program: str, recipe: Mapping[str, Any], card: str, path: str) -> fl
     exporter = plugins.exporter(wanted.exporter)
     rewritten = rewrite(torch.export.load(program), exporter.passes())
     exporter.lower(rewritten, wanted, Card.from_json(card), Path(path))
-    return time.process_time() - started
 
 
 def describe(path: str) -> dict[str, Any]:
