@@ -1,0 +1,203 @@
+"""A pytest plugin that lets coremltools' own operator tests predict with our runtime, and writes what came of it.
+
+Those tests build small programs, convert them and, on a Mac, compare predictions with expected values. This makes them do
+the same here. Nothing of them is copied: they run from the installed package. Load with `-p tests.conformance.plugin`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+os.environ["PYMIL_TEST_TARGETS"] = "mlprogram"
+os.environ["INCLUDE_MIL_FP32_UNIT_TESTS"] = "1"
+
+import numpy as np
+import pytest
+import torch
+from coremltools.converters.mil import testing_reqs, testing_utils
+from coremltools.models import MLModel
+from coremltools.models import utils as model_utils
+
+from exporters.coreml import package
+from exporters.coreml.runtime import features
+from exporters.coreml.runtime.interpreter import Arithmetic
+from exporters.coreml.runtime.model import ReferenceModel, load
+from exporters.coreml.runtime.ops import OPERATORS
+from exporters.coreml.runtime.program import CONTROL_FLOW
+from tests.conformance.known import reason
+
+MACOS = (15, 4)
+"""The first release whose Core ML has every operator that coremltools 9.0 writes."""
+CLAIMED = OPERATORS.keys() | CONTROL_FLOW
+PLUMBING = frozenset({"const", "cast", "identity"})
+"""In nearly every program, so a case is not about them."""
+
+
+@dataclass(slots=True)
+class Case:
+    """One test: the operators of the programs that it ran, and how it ended."""
+
+    operators: set[str] = field(default_factory=set)
+    predictions: int = 0
+    outcome: str = "passed"
+    line: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Running:
+    """The case that runs now, and the packages that it loaded."""
+
+    case: Case = field(default_factory=Case)
+    loaded: dict[int, tuple[MLModel, ReferenceModel]] = field(default_factory=dict)
+
+
+RUNNING = Running()
+CASES: dict[str, Case] = {}
+
+
+def predict(self: MLModel, data: Any, state: Any = None) -> Any:
+    """In place of `MLModel.predict`, which needs a Mac."""
+    if isinstance(data, list):
+        return [predict(self, one, state) for one in data]
+    RUNNING.case.operators.update(
+        operation.type for operation in package.operations(self.get_spec()) if operation.type not in PLUMBING
+    )
+    RUNNING.case.predictions += 1
+    model = _reference(self)
+    return model.predict(_declared(model.description, data), state)
+
+
+def make_state(self: MLModel) -> dict[str, Any]:
+    """In place of `MLModel.make_state`."""
+    return _reference(self).make_state()
+
+
+def _reference(model: MLModel) -> ReferenceModel:
+    if id(model) not in RUNNING.loaded:
+        RUNNING.loaded[id(model)] = (
+            model,
+            load(Path(model.package_path), Arithmetic.DECLARED, model.function_name or ""),
+        )
+    return RUNNING.loaded[id(model)][1]
+
+
+def _declared(description: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The tests give float32 for everything, and the framework converts to what the description says."""
+    kinds = {feature.name: feature.type for feature in description.input}
+    return {
+        name: np.asarray(value).astype(features.ARRAYS[kinds[name].multiArrayType.dataType])
+        if kinds[name].WhichOneof("Type") == "multiArrayType"
+        else value
+        for name, value in data.items()
+    }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("conformance")
+    group.addoption("--conformance-summary", required=True, help="where the summary goes (JSON)")
+    group.addoption("--conformance-sample", type=int, default=0, help="how many cases to draw; 0 for all")
+    group.addoption("--conformance-seed", type=int, default=0, help="which ones")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before collection: in half precision the tests accept an error of 0.5, so only float32 cases are made at all."""
+    testing_utils._IS_MACOS = True
+    model_utils._macos_version = lambda: MACOS
+    testing_reqs.backends[:] = [each for each in testing_reqs.backends if each[1] == "fp32"]
+    testing_reqs.backends_internal[:] = [each for each in testing_reqs.backends_internal if each.precision == "fp32"]
+    MLModel.predict, MLModel.make_state = predict, make_state
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = config.getoption("--conformance-sample")
+    if wanted:
+        drawn = set(sample((item.nodeid for item in items), wanted, config.getoption("--conformance-seed")))
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in drawn])
+        items[:] = [item for item in items if item.nodeid in drawn]
+
+
+def sample(names: Iterable[str], wanted: int, seed: int) -> list[str]:
+    """One case of each test, then a second of each, and so on: a test with a thousand cases does not crowd out the rest."""
+    by_test: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        by_test[name.partition("[")[0]].append(name)
+    rng = Random(seed)
+    for cases in by_test.values():
+        rng.shuffle(cases)
+    rounds = (cases[turn] for turn in range(wanted) for cases in by_test.values() if turn < len(cases))
+    return [name for name, _ in zip(rounds, range(wanted), strict=False)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Each case draws its own numbers, whatever ran before it, and leaves no package behind."""
+    seed = zlib.crc32(item.nodeid.encode())
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    RUNNING.case = CASES[item.nodeid] = Case()
+    RUNNING.loaded = {}
+    yield
+    for model, _ in RUNNING.loaded.values():
+        shutil.rmtree(model.package_path, ignore_errors=True)
+    RUNNING.loaded = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    case = CASES[report.nodeid]
+    case.seconds += report.duration
+    if report.outcome != "passed":
+        case.outcome = "skipped" if report.skipped else "failed"
+    if report.failed:
+        case.line = _first_error_line(report)
+
+
+def _first_error_line(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return " ".join(str(crash.message if crash else report.longrepr).split())[:300]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    summary = summarise(CASES)
+    Path(session.config.getoption("--conformance-summary")).write_text(json.dumps(summary, indent=1), encoding="utf-8")
+
+
+def summarise(cases: Mapping[str, Case]) -> dict[str, Any]:
+    """What ran: a case counts as executed when it predicted at least once and did not go on to skip itself."""
+    executed = {name: case for name, case in cases.items() if case.predictions and case.outcome != "skipped"}
+    claimed = {name: case for name, case in executed.items() if case.operators <= CLAIMED}
+    operators: dict[str, Counter[str]] = defaultdict(Counter)
+    for case in executed.values():
+        for operator in case.operators:
+            operators[operator][case.outcome] += 1
+    return {
+        "executed": len(executed),
+        "claimed": len(claimed),
+        "claimed_passed": sum(case.outcome == "passed" for case in claimed.values()),
+        "without_prediction": Counter(case.outcome for name, case in cases.items() if name not in executed),
+        "operators": {name: dict(operators[name]) for name in sorted(operators)},
+        "unclaimed": sorted(operators.keys() - CLAIMED),
+        "failures": [_failure(name, case) for name, case in sorted(executed.items()) if case.outcome == "failed"],
+        "failures_without_prediction": {
+            name: case.line for name, case in sorted(cases.items()) if case.outcome == "failed" and name not in executed
+        },
+    }
+
+
+def _failure(name: str, case: Case) -> dict[str, Any]:
+    return {
+        "case": name,
+        "operators": sorted(case.operators),
+        "unclaimed": sorted(case.operators - CLAIMED),
+        "line": case.line,
+        "reason": reason(name),
+    }
