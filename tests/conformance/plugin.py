@@ -6,6 +6,7 @@ the same here. Nothing of them is copied: they run from the installed package. L
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -124,6 +125,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         drawn = set(sample((item.nodeid for item in items), wanted, config.getoption("--conformance-seed")))
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in drawn])
         items[:] = [item for item in items if item.nodeid in drawn]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Every conversion collects garbage: 0.3 s over what is loaded by now, 0.01 s over what comes after."""
+    gc.freeze()
 
 
 def sample(names: Iterable[str], wanted: int, seed: int) -> list[str]:
