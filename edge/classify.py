@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from edge import plugins
 from edge.check import execute
 from edge.errors import UsageError
+from edge.logs import log_folder
 from edge.preprocess import load_picture
 from edge.verification import read_card
 
@@ -24,15 +23,14 @@ def classify(artifact: Path, pictures: Sequence[Path], *, top_k: int, timeout_s:
     Raises `PictureError`, `BadArtifactError`, `NotExecutableHereError`, and `UsageError` for a file that is no classifier.
     """
     plugins.exporter_for(artifact)
-    logs = Path(tempfile.mkdtemp(prefix="edge-logs-"))
-    card = read_card(artifact, logs)
-    if card.preprocess is None or len(card.outputs[0].shape) != 2:
-        raise UsageError(
-            f"{artifact.name} is no picture classifier", hint="`edge inspect` shows its inputs and outputs"
-        )
-    arrays = np.stack([card.preprocess.picture(load_picture(picture)) for picture in pictures])
-    logits = execute(artifact, [card.file_input(arrays)], log=logs / "run.log", timeout_s=timeout_s)[0]
-    shutil.rmtree(logs)
+    with log_folder() as logs:
+        card = read_card(artifact, logs)
+        if card.preprocess is None or len(card.outputs[0].shape) != 2:
+            raise UsageError(
+                f"{artifact.name} is no picture classifier", hint="`edge inspect` shows its inputs and outputs"
+            )
+        arrays = np.stack([card.preprocess.picture(load_picture(picture)) for picture in pictures])
+        logits = execute(artifact, [card.file_input(arrays)], log=logs / "run.log", timeout_s=timeout_s)[0]
     scores = probabilities(logits)
     return [
         {"picture": str(picture), "top": best(row, card.labels, top_k)}

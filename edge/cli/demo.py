@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +9,7 @@ import typer
 
 from edge.cli.output import Json, Quiet, Stages, emit, say, table
 from edge.cli.threads import wait_asleep
+from edge.logs import log_folder
 
 if TYPE_CHECKING:
     from edge.demo import Demo
@@ -37,18 +36,17 @@ def demo(
     from edge.report.gather import Bench
     from edge.training.watch import watcher
 
-    logs = Path(tempfile.mkdtemp(prefix="edge-logs-"))
-    bench = Bench(TimingPlan(WARMUP_RUNS, TIMED_RUNS, timeout), logs, timeout, Stages())
-    made = run_demo(out, epochs, watcher(), bench)
-    if as_json:
-        emit("demo", _document(made))
-    elif quiet:
-        print(made.page)
-    else:
-        _print(made)
-    if made.broken:
-        raise typer.Exit(next(iter(made.broken.values())).code)
-    shutil.rmtree(logs)
+    with log_folder() as logs:
+        bench = Bench(TimingPlan(WARMUP_RUNS, TIMED_RUNS, timeout), logs, timeout, Stages())
+        made = run_demo(out, epochs, watcher(), bench)
+        if as_json:
+            emit("demo", _document(made))
+        elif quiet:
+            print(made.page)
+        else:
+            _print(made)
+        if made.broken:
+            raise typer.Exit(next(iter(made.broken.values())).code)
     if not made.sound:
         raise typer.Exit(3)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +11,7 @@ from edge.cli import model_options as options
 from edge.cli.output import Json, Quiet, Stages, emit, say, table
 from edge.cli.threads import wait_asleep
 from edge.errors import EdgeError, UsageError
+from edge.logs import log_folder
 from edge.spec import InputKind, Precision, Recipe
 
 if TYPE_CHECKING:
@@ -58,18 +57,16 @@ def export(
         raise UsageError(f"no Core ML target {coreml_target!r}", hint=f"there are {', '.join(COREML_TARGETS)}")
     request = options.request(model, weights, pretrained, num_classes, image_size, labels, mean, std, seed)
     recipes = tuple(Recipe(name, precision, input_kind, coreml_target) for name in targets(target))
-    logs = Path(tempfile.mkdtemp(prefix="edge-logs-"))
-    order = pipeline.ExportOrder(
-        request, recipes, out, logs, verify=not no_verify, keep_going=keep_going, force=force, timeout_s=timeout
-    )
-    if plan:
-        return _print_plan(order, as_json=as_json)
-    report = pipeline.export(order, Stages())
-    if not report.failures:
-        shutil.rmtree(logs)
-    _print_report(report, as_json=as_json, quiet=quiet)
-    if report.failures:
-        raise typer.Exit(next(iter(report.failures.values())).code)
+    with log_folder() as logs:
+        order = pipeline.ExportOrder(
+            request, recipes, out, logs, verify=not no_verify, keep_going=keep_going, force=force, timeout_s=timeout
+        )
+        if plan:
+            return _print_plan(order, as_json=as_json)
+        report = pipeline.export(order, Stages())
+        _print_report(report, as_json=as_json, quiet=quiet)
+        if report.failures:
+            raise typer.Exit(next(iter(report.failures.values())).code)
     if any(artifact.verdict["verdict"] == "failed" for artifact in report.artifacts):
         raise typer.Exit(3)
     return None

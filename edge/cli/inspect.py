@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edge.cli.output import Json, Quiet, emit, table
+from edge.logs import log_folder
 
 
 def inspect(
@@ -23,9 +22,8 @@ def inspect(
     from edge.verification import describe
 
     plugins.exporter_for(artifact)
-    logs = Path(tempfile.mkdtemp(prefix="edge-logs-"))
-    found = describe(artifact, logs)
-    shutil.rmtree(logs)
+    with log_folder() as logs:
+        found = describe(artifact, logs)
     card, contents = json.loads(str(found["card"])), found["contents"]
     delegates = {name: contents[name] for name in ("partitions", "inside", "outside")}
     if as_json:

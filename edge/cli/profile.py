@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edge.cli.output import Json, Quiet, emit
+from edge.logs import log_folder
 
 
 def profile(
@@ -25,9 +24,8 @@ def profile(
     from edge import plugins
     from edge.device import TimingPlan
 
-    logs = Path(tempfile.mkdtemp(prefix="edge-logs-"))
-    measured = plugins.device(device).time(artifact, TimingPlan(warmup, runs, timeout), log=logs / "profile.log")
-    shutil.rmtree(logs)
+    with log_folder() as logs:
+        measured = plugins.device(device).time(artifact, TimingPlan(warmup, runs, timeout), log=logs / "profile.log")
     if as_json:
         return emit("profile", {"artifact": str(artifact), **measured.fields(), "ops": []})
     if quiet:

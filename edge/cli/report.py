@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edge.cli.output import Json, Quiet, Stages, emit
+from edge.logs import log_folder
 
 
 def report(
@@ -32,9 +31,8 @@ def report(
 
     found = find(folder)
     page = out or folder / "report.html"
-    logs = Path(tempfile.mkdtemp(prefix="edge-logs-"))
-    gathered = gather(found, (), Bench(TimingPlan(warmup, runs, timeout), logs, timeout, Stages()))
-    shutil.rmtree(logs)
+    with log_folder() as logs:
+        gathered = gather(found, (), Bench(TimingPlan(warmup, runs, timeout), logs, timeout, Stages()))
     whole.write_text(page, render(gathered))
     if as_json:
         return emit("report", {"path": str(page)})
