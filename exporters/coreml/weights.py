@@ -16,6 +16,8 @@ PREFIX = "@model_path/"
 RECORD = struct.Struct("<IIQQ")
 """Sentinel, data type, size in bytes, offset of the bytes (coremltools, `mlmodel/src/MILBlob/Blob/StorageFormat.hpp`)."""
 SENTINEL = 0xDEADBEEF
+ALIGNMENT = 64
+"""Records and the bytes that they point at start at multiples of it (same header)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Weights:
         content = self._content(name)
         if offset + RECORD.size <= len(content):
             sentinel, code, data_bytes, data_offset = RECORD.unpack_from(content, offset)
-            if sentinel == SENTINEL and data_offset + data_bytes <= len(content):
+            aligned = not (offset % ALIGNMENT or data_offset % ALIGNMENT)
+            if sentinel == SENTINEL and aligned and data_offset + data_bytes <= len(content):
                 return Blob(code, content[data_offset : data_offset + data_bytes])
         raise BadArtifactError(
             f"{self.package.name}: the weights are damaged or cut short at byte {offset}", hint=AGAIN

@@ -14,13 +14,20 @@ from exporters.coreml.runtime.datatypes import BLOB_CODES, DATA_TYPES, DataType,
 from exporters.coreml.weights import Weights
 
 LARGEST_TENSOR_BYTES = 2**32
-"""No value of a mobile network comes near 4 GiB; a file that declares a larger one is damaged or means harm."""
+"""No value of a mobile network comes near 4 GiB as held here; a file that declares a larger one is damaged or means harm."""
 LARGEST_RANK = 64
 """torch's own limit; the language allows five axes at most (coremltools guide, "ML Programs")."""
 
 Shape = tuple[int | None, ...]
 """Sizes of the axes; None where only the inputs of a run decide."""
-FIELDS = {"floats": Kind.FLOAT, "doubles": Kind.FLOAT, "ints": Kind.INTEGER, "longInts": Kind.INTEGER, "bools": Kind.BOOL}
+UNTRUSTED = "do not trust this file"
+FIELDS = {
+    "floats": Kind.FLOAT,
+    "doubles": Kind.FLOAT,
+    "ints": Kind.INTEGER,
+    "longInts": Kind.INTEGER,
+    "bools": Kind.BOOL,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +55,9 @@ def tensor_type(message: Any, where: str) -> tuple[DataType, Shape | None]:
     shape = tuple(axis.constant.size if axis.HasField("constant") else None for axis in message.dimensions)
     if message.rank != len(shape) or len(shape) > LARGEST_RANK:
         raise BadArtifactError(f"{where} declares rank {message.rank} and {len(shape)} axes", hint=AGAIN)
-    if data_type.bytes_of(math.prod(size for size in shape if size is not None)) > LARGEST_TENSOR_BYTES:
-        raise BadArtifactError(
-            f"{where} declares the absurd shape {shape}", hint="do not trust this file; " + AGAIN
-        )
+    count = math.prod(size or 1 for size in shape)  # an axis of size 0 makes no other size less absurd
+    if count * data_type.held.itemsize > LARGEST_TENSOR_BYTES:
+        raise BadArtifactError(f"{where} declares the absurd shape {shape}", hint=UNTRUSTED)
     return data_type, shape
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -38,19 +39,27 @@ class DataType:
     def from_bytes(self, content: memoryview | bytes, count: int) -> torch.Tensor:
         """`count` values (count,) from little-endian bytes; no copy where the file's type is the one held."""
         if self.stored is None:
-            return self._from_bits(content, count).to(self.held)
+            return self._from_bits(content, count).view(self.held)
         if not count:
             return torch.empty(0, dtype=self.held)
         writable = bytearray(content) if isinstance(content, bytes) else content
         return torch.frombuffer(writable, dtype=self.stored, count=count).to(self.held)
 
     def _from_bits(self, content: memoryview | bytes, count: int) -> torch.Tensor:
-        """A stream of values below a byte, lowest bit first; a value may straddle two bytes."""
-        bits = np.unpackbits(np.frombuffer(content, np.uint8), bitorder="little")[: count * self.bits]
-        values = bits.reshape(count, self.bits).astype(np.int32) @ (1 << np.arange(self.bits, dtype=np.int32))
+        """A stream of values below a byte, lowest bit first; a value may straddle two bytes.
+
+        Words of as many bytes as hold a whole number of values (three at most) are taken apart by shifting.
+        """
+        word_bytes = self.bits // math.gcd(self.bits, 8)
+        stream = np.frombuffer(content, np.uint8)
+        stream = np.pad(stream, (0, -len(stream) % word_bytes)).reshape(-1, word_bytes)
+        words = stream.astype(np.int32) @ (1 << 8 * np.arange(word_bytes, dtype=np.int32))
+        values = np.empty((len(words), 8 * word_bytes // self.bits), np.uint8)
+        for place in range(values.shape[1]):
+            values[:, place] = words >> place * self.bits & (1 << self.bits) - 1
         if self.name.startswith("int"):
-            values -= (values >> (self.bits - 1)) << self.bits
-        return torch.from_numpy(values)
+            values -= (values >> self.bits - 1) << self.bits
+        return torch.from_numpy(values.reshape(-1)[:count])
 
 
 def _float(name: str, stored: torch.dtype) -> DataType:

@@ -14,11 +14,12 @@ from edge.errors import BadArtifactError, EdgeError
 from exporters.coreml.package import AGAIN
 from exporters.coreml.runtime.constants import LARGEST_TENSOR_BYTES, Stored
 from exporters.coreml.runtime.datatypes import DataType, Kind
+from exporters.coreml.runtime.features import State
 from exporters.coreml.runtime.ops.table import MOVES, Value
 from exporters.coreml.runtime.program import Block, Declared, Function, Operand, Operation, Reference
 
-MOST_TURNS = 2**20
-"""A loop that turns more often does not end: no network's loop comes near."""
+MOST_TURNS = 2**16
+"""Loops that turn more often in one run, all together, do not end: no network's come near."""
 LARGEST_SETTING = 1024
 """Integer tensors up to this size may be shapes or axes: a rehearsal keeps their values."""
 
@@ -59,6 +60,7 @@ class Interpreter:
     arithmetic: Arithmetic
     _plans: dict[int, _Plan] = field(default_factory=dict)
     _rehearsed: dict[int, Any] = field(default_factory=dict)
+    _turns: int = 0
 
     def run(self, inputs: Mapping[str, Value]) -> dict[str, Value]:
         """The function's results by name. Inputs are as held (see `datatypes`). Raises `BadArtifactError`."""
@@ -72,7 +74,10 @@ class Interpreter:
 
         At the end, `results` holds the function's results by name.
         """
-        given = {value.name: self._settle(value, inputs[value.name], "the input") for value in self.function.body.inputs}
+        self._turns = 0
+        given = {
+            value.name: self._settle(value, inputs[value.name], "the input") for value in self.function.body.inputs
+        }
         yield from self._run(self.function.body, given, results)
 
     def _run(self, block: Block, given: dict[str, Value], results: dict[str, Value]) -> Iterator[Step]:
@@ -97,8 +102,10 @@ class Interpreter:
         constants: dict[str, Value] = {}
         operations = []
         for operation in block.operations:
-            if operation.is_constant:
-                operands = {name: _resolve(_decoded(operand), constants) for name, operand in operation.operands.items()}
+            if operation.is_constant and all(_is_fixed(operand, constants) for operand in operation.operands.values()):
+                operands = {
+                    name: _resolve(_decoded(operand), constants) for name, operand in operation.operands.items()
+                }
                 computed = self._compute(operation, operands, (), constants)
                 for declared, value in zip(operation.outputs, computed, strict=True):
                     constants[declared.name] = self._settle(declared, value, operation.where)
@@ -157,7 +164,8 @@ class Interpreter:
         for value in found if isinstance(found, tuple) else (found,):
             if isinstance(value, Tensor) and value.numel() * value.itemsize > LARGEST_TENSOR_BYTES:
                 raise BadArtifactError(
-                    f"{operation.where} would make a tensor of shape {tuple(value.shape)}", hint="do not trust this file"
+                    f"{operation.where} would make a tensor of shape {tuple(value.shape)}",
+                    hint="do not trust this file",
                 )
         self._rehearsed[id(operation)] = asked
 
@@ -180,6 +188,11 @@ class Interpreter:
         if self.arithmetic is Arithmetic.DECLARED:
             return data_type.name == "fp16"
         return self.arithmetic is Arithmetic.FP16
+
+    def turn(self) -> bool:
+        """Count one turn of a loop; whether the run may have it, after those of all loops before."""
+        self._turns += 1
+        return self._turns <= MOST_TURNS
 
     def block(self, block: Block, arguments: tuple[Value, ...], values: Mapping[str, Value]) -> tuple[Value, ...]:
         """The results of a block inside an operation, in order; it sees `values` around it."""
@@ -204,7 +217,7 @@ def _while_loop(
     """The second block over and over on `loop_vars` while the first gives true."""
     condition, body = operation.blocks
     carried = operands["loop_vars"]
-    for _ in range(MOST_TURNS):
+    while interpreter.turn():
         (goes_on,) = interpreter.block(condition, carried, values)
         if not bool(goes_on):
             return _unpacked(carried)
@@ -246,13 +259,15 @@ def _rehearsal_key(value: Value) -> Any:
 
 
 def _shape_only(value: Value) -> Value:
+    if isinstance(value, State):
+        return State(value.value.to("meta"))
     if isinstance(value, Tensor):
         return value if _is_setting(value) else value.to("meta")
     return tuple(_shape_only(one) for one in value) if isinstance(value, tuple) else value
 
 
 def _is_setting(value: Tensor) -> bool:
-    return value.numel() == 1 or (not value.is_floating_point() and value.numel() <= LARGEST_SETTING)
+    return value.dim() == 0 or (value.dim() == 1 and not value.is_floating_point() and len(value) <= LARGEST_SETTING)
 
 
 def _kind(value: Tensor) -> Kind:
@@ -276,5 +291,3 @@ def _check_shape(declared: Declared, value: Tensor, where: str) -> None:
 
 def _line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
-
-
