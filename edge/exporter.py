@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.card import Card
+from edge.errors import UsageError
+from edge.parts import Parts
 from edge.spec import PictureLayout, Precision, Recipe
 from edge.toolchain import installed_version
 
@@ -75,6 +77,18 @@ class Exporter(ABC):
 
         Raises `BadArtifactError` when it is damaged, `NotExecutableHereError` when there is no runtime for it here.
         """
+
+    def take_apart(self, path: Path) -> Parts:
+        """The file's operators, each to be executed alone. Raises `BadArtifactError`, and `UsageError` where that cannot be."""
+        raise UsageError(
+            f"the values between the operators of {path.name} cannot be obtained: {self.name} keeps them inside",
+            hint="bisect another target of the same model, onnx or coreml",
+        )
+
+    def recipe(self, path: Path) -> Recipe:
+        """How the file was exported. Raises `BadArtifactError`."""
+        card = self.card(path)
+        return Recipe(self.name, card.precision, card.input_kind)
 
     @abstractmethod
     def card(self, path: Path) -> Card:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,3 +36,13 @@ class Recipe:
     precision: Precision = Precision.FP32
     input_kind: InputKind = InputKind.FLOAT
     coreml_target: str = "iOS17"
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str]) -> Recipe:
+        """The inverse of `asdict`, from JSON."""
+        return cls(
+            exporter=fields["exporter"],
+            precision=Precision(fields["precision"]),
+            input_kind=InputKind(fields["input_kind"]),
+            coreml_target=fields["coreml_target"],
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge import plugins
+from edge.bisect.culprit import Culprit
 from edge.card import Card
+from edge.errors import VerificationError
 from edge.exporter import Exporter, Runner
-from edge.spec import InputKind, Precision, Recipe
+from edge.parts import Parts
+from edge.spec import Precision, Recipe
+from edge.tolerances import TOLERANCES
 
 
 def convert(program: str, recipe: Mapping[str, Any], card: str, path: str) -> None:
@@ -23,24 +28,20 @@ def convert(program: str, recipe: Mapping[str, Any], card: str, path: str) -> No
 
     from edge.passes.capture import rewrite
 
-    wanted = Recipe(
-        exporter=recipe["exporter"],
-        precision=Precision(recipe["precision"]),
-        input_kind=InputKind(recipe["input_kind"]),
-        coreml_target=recipe["coreml_target"],
-    )
+    wanted = Recipe.from_fields(recipe)
     exporter = plugins.exporter(wanted.exporter)
     rewritten = rewrite(torch.export.load(program), exporter.passes())
     exporter.lower(rewritten, wanted, Card.from_json(card), Path(path))
 
 
 def describe(path: str) -> dict[str, Any]:
-    """The card and the contents of a file."""
+    """The card, the recipe and the contents of a file."""
     exporter = plugins.exporter_for(Path(path))
     contents = exporter.contents(Path(path))
     delegates = {"partitions": contents.partitions, "inside": contents.inside, "outside": contents.outside}
     return {
         "card": exporter.card(Path(path)).to_json(),
+        "recipe": asdict(exporter.recipe(Path(path))),
         "contents": {"operators": dict(contents.operators), **delegates},
     }
 
@@ -57,11 +58,15 @@ def answer(path: str, probe: str, outputs: str) -> str:
     """
     exporter = plugins.exporter_for(Path(path))
     card = exporter.card(Path(path))
+    _execute(exporter, Path(path), _inputs(card, probe), outputs)
+    return card.to_json()
+
+
+def _inputs(card: Card, probe: str) -> list[NDArray[Any]]:
+    """Probe inputs as a file with this card takes them, one array (N, ...) for each of its inputs."""
     with np.load(probe) as arrays:
         given = [card.file_input(arrays["pictures"])] if "pictures" in arrays else list(arrays.values())
-    inputs = [column.astype(spec.dtype) for column, spec in zip(given, card.inputs, strict=True)]
-    _execute(exporter, Path(path), inputs, outputs)
-    return card.to_json()
+    return [column.astype(spec.dtype) for column, spec in zip(given, card.inputs, strict=True)]
 
 
 def _execute(exporter: Exporter, path: Path, columns: list[NDArray[Any]], outputs: str) -> None:
@@ -88,3 +93,58 @@ def _time_ms(runner: Runner, inputs: list[NDArray[Any]]) -> float:
     started = time.perf_counter()
     runner(inputs)
     return (time.perf_counter() - started) * 1e3
+
+
+def bisect_against_file(path: str, sound: str, probe: str, bound: float) -> dict[str, Any]:
+    """The first operator of the file at `path` that does not compute what it does in `sound`, on probe inputs.
+
+    `comparable` is false when the operators of the two have other names.
+    """
+    from edge.bisect import against_file
+
+    suspect, other = (_parts(Path(file)) for file in (path, sound))
+    if not against_file.alike(suspect, other):
+        return {"comparable": False}
+    bad = against_file.first_bad(suspect, other, _rows(Path(path), probe), bound)
+    return _found(bad, suspect)
+
+
+def bisect_against_program(path: str, program: str, answers: str, probe: str, bound: float) -> dict[str, Any]:
+    """The first operator of the file whose value the program saved at `program` does not bear out, on probe inputs.
+
+    `answers` are what the PyTorch model gives: the program after the exporter's passes is believed if it gives the same,
+    else the program before them. Raises `VerificationError` when neither does.
+    """
+    import torch
+
+    from edge.bisect import against_program
+    from edge.passes.capture import rewrite
+    from edge.verify import compare
+
+    exporter = plugins.exporter_for(Path(path))
+    suspect, rows = _parts(Path(path)), _rows(Path(path), probe)
+    captured = torch.export.load(program)
+    with np.load(answers) as arrays:
+        wanted = list(arrays.values())
+    for candidate in (rewrite(captured, exporter.passes()), captured):
+        values = against_program.ProgramValues(candidate, rows)
+        if compare(wanted, values.outputs).relative_error <= TOLERANCES[Precision.FP32].relative_error:
+            return _found(against_program.first_bad(suspect, values, rows, bound), suspect)
+    raise VerificationError(
+        f"{Path(path).name} is not at fault: the program that it was made of is not the PyTorch model",
+        hint="compare the network's deploy form with its training form",
+    )
+
+
+def _parts(path: Path) -> Parts:
+    return plugins.exporter_for(path).take_apart(path)
+
+
+def _rows(path: Path, probe: str) -> list[tuple[NDArray[Any], ...]]:
+    columns = _inputs(plugins.exporter_for(path).card(path), probe)
+    return [tuple(column[row : row + 1] for column in columns) for row in range(len(columns[0]))]
+
+
+def _found(bad: Culprit | None, suspect: Parts) -> dict[str, Any]:
+    found = None if bad is None else asdict(bad)
+    return {"comparable": True, "first": found, "operators": len(suspect.operators)}

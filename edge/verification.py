@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge import runfolder, worker
+from edge import plugins, runfolder, worker
 from edge.card import Card
 from edge.check import check
 from edge.errors import BadArtifactError, UsageError
 from edge.export_folder import RECORD, recorded_files, recorded_request
 from edge.reference import Kind, ModelRequest
-from edge.verify import Verdict
+from edge.spec import Recipe
+from edge.verify import FAILED, Verdict
+
+if TYPE_CHECKING:
+    from edge.bisect.find import Bisection
+    from edge.expected import Expected
+    from edge.models.sources import Model
 
 DESCRIBE_TIMEOUT_S = 120.0
 
@@ -53,25 +59,70 @@ def verify_files(
     if not files:
         raise BadArtifactError(f"{path} lists no files", hint="export the model again")
     cards = {file: read_card(file, logs) for file in files}
-    model_request = against or _request_of(files[0], cards[files[0]])
+    measure = _measure(files[0], cards[files[0]], against, images, progress)
+    results = []
+    for file in files:
+        results.append((file, check(file, measure.expected, log=logs / f"{file.name}.log", timeout_s=timeout_s)))
+        progress(file.name, results[-1][1].verdict)
+    return results
 
+
+def verify_and_bisect(
+    path: Path,
+    against: ModelRequest | None,
+    images: Path | None,
+    *,
+    logs: Path,
+    timeout_s: float,
+    progress: Callable[[str, str], None],
+) -> tuple[Verdict, Bisection | None]:
+    """Verify one file, and find its first bad operator if it fails. Raises `BadArtifactError`, `UsageError`."""
+    plugins.exporter_for(path)
+    described = describe(path, logs)
+    card = Card.from_json(described["card"])
+    measure = _measure(path, card, against, images, progress)
+    verdict = check(path, measure.expected, log=logs / f"{path.name}.log", timeout_s=timeout_s)
+    progress(path.name, verdict.verdict)
+    if verdict.verdict != FAILED:
+        return verdict, None
+
+    from edge.bisect.find import Suspect, bisect
+
+    recipe = Recipe.from_fields(described["recipe"])
+    suspect = Suspect(path, card, recipe, measure.request, measure.model, measure.expected, verdict.comparison)
+    return verdict, bisect(suspect, logs=logs, timeout_s=timeout_s, progress=progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """What files are held to: the model, as it was asked for, and its answers."""
+
+    request: ModelRequest
+    model: Model
+    expected: Expected
+
+
+def _measure(
+    file: Path,
+    card: Card,
+    against: ModelRequest | None,
+    images: Path | None,
+    progress: Callable[[str, str], None],
+) -> _Measure:
     from edge.expected import expected
     from edge.models.sources import resolve
 
-    model = resolve(_shaped_like(cards[files[0]], model_request))
-    if against is None and model.weights.sha256 != cards[files[0]].weights.sha256:
+    request = _request_of(file, card) if against is None else _shaped_like(card, against)
+    model = resolve(request)
+    if against is None and model.weights.sha256 != card.weights.sha256:
         raise UsageError(
-            f"the weights that {files[0].name} was made from are no longer those of {model_request.reference}",
+            f"the weights that {file.name} was made from are no longer those of {request.reference}",
             hint="give --against MODEL, with --weights FILE where it needs them",
         )
     progress(model.reference, "built")
-    measured = expected(model, images)
-    progress(model.reference, f"reference outputs on {measured.count} inputs")
-    results = []
-    for file in files:
-        results.append((file, check(file, measured, log=logs / f"{file.name}.log", timeout_s=timeout_s)))
-        progress(file.name, results[-1][1].verdict)
-    return results
+    answers = expected(model, images)
+    progress(model.reference, f"reference outputs on {answers.count} inputs")
+    return _Measure(request, model, answers)
 
 
 def _request_of(file: Path, card: Card) -> ModelRequest:
@@ -79,7 +130,8 @@ def _request_of(file: Path, card: Card) -> ModelRequest:
 
     A file may come from anywhere: that it names `some.py:factory` is no reason to execute that.
     """
-    request = recorded_request(file.parent) if (file.parent / RECORD).exists() else ModelRequest(card.model)
+    recorded = (file.parent / RECORD).exists()
+    request = recorded_request(file.parent) if recorded else _shaped_like(card, ModelRequest(card.model))
     folder = Path(request.reference)
     network = runfolder.network(folder, runfolder.read(folder), request) if request.kind is Kind.RUN else request
     if network.kind is Kind.FACTORY:

@@ -29,6 +29,7 @@ class Comparison:
     `relative_error` is max |file - model| over the standard deviation of the model's output. `sqnr_db` is the ratio of
     signal to error power; `sqnr_centred_db` takes the mean of each out first, so that a constant offset neither helps
     nor hides. `top1_agreement` is the share of inputs with the same largest class, ties within the error counted equal.
+    `worst_input` is the index of the input with the largest error.
     """
 
     inputs: int
@@ -37,6 +38,7 @@ class Comparison:
     sqnr_centred_db: float
     top1_agreement: float
     spread: float
+    worst_input: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def compare(model: Outputs, file: Outputs) -> Comparison:
         sqnr_centred_db=min(one.sqnr_centred_db for one in each),
         top1_agreement=min(one.top1_agreement for one in each),
         spread=min(one.spread for one in each),
+        worst_input=max(each, key=lambda one: one.relative_error).worst_input,
     )
 
 
@@ -119,6 +122,7 @@ def _compare_one(model: NDArray[np.float64], file: NDArray[np.float64]) -> Compa
         sqnr_centred_db=_decibels(centred_model, centred_file - centred_model, worst),
         top1_agreement=_agreement(model.reshape(len(model), -1), file.reshape(len(file), -1), worst),
         spread=movement,
+        worst_input=int(np.nan_to_num(error.reshape(len(model), -1).max(axis=1), nan=np.inf, posinf=np.inf).argmax()),
     )
 
 

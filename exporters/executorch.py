@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.card import KEY, Card
-from edge.errors import BadArtifactError, ConversionError
+from edge.errors import BadArtifactError, ConversionError, UsageError
 from edge.exporter import Contents, Exporter, Runner
+from edge.parts import Parts
 from edge.spec import Precision, Recipe
 from exporters._flatbuffer import damaged
 from exporters._pte import Pte
@@ -99,6 +100,13 @@ class ExecuTorch(Exporter):
             return tuple(output.to(torch.float32, copy=True).numpy() for output in outputs)
 
         return run
+
+    def take_apart(self, path: Path) -> Parts:
+        raise UsageError(
+            f"the values between the operators of {path.name} cannot be obtained: XNNPACK computes them as one piece "
+            "and gives only the last",
+            hint="bisect another target of the same model, onnx or coreml",
+        )
 
     def card(self, path: Path) -> Card:
         """Read from the named data; the runtime is not loaded."""

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from edge.card import KEY, Card
 from edge.errors import BadArtifactError, ConversionError
 from edge.exporter import Contents, Exporter, Runner
+from edge.parts import Parts
 from edge.spec import Precision, Recipe
 from exporters._metadata import describe, plain
 from exporters._onnx_half import halved, rounding
+from exporters._onnx_parts import operators
 from exporters._onnx_walk import graphs, nodes, tensors
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ class ONNX(Exporter):
         model = _read(path)
         card = _card(model, path)
         _check(model, path)
-        session = _session(model, card.precision, path)
+        session = _session(_computed(model, card), path)
         inputs, outputs = [spec.name for spec in card.inputs], [spec.name for spec in card.outputs]
         declared = {value.name for value in (*session.get_inputs(), *session.get_outputs())}
         if absent := sorted({*inputs, *outputs} - declared):
@@ -78,6 +80,14 @@ class ONNX(Exporter):
             return tuple(np.asarray(result, np.float32) for result in results)
 
         return run
+
+    def take_apart(self, path: Path) -> Parts:
+        model = _read(path)
+        card = _card(model, path)
+        _check(model, path)
+        computed = _computed(model, card)
+        parts = operators(model, computed, lambda part: _session(part, path))
+        return Parts(tuple(spec.name for spec in card.inputs), tuple(parts))
 
     def card(self, path: Path) -> Card:
         return _card(_read(path), path)
@@ -128,15 +138,19 @@ def _forget_origins(model: ModelProto) -> None:
             part.doc_string = ""
 
 
-def _session(model: ModelProto, precision: Precision, path: Path) -> InferenceSession:
+def _computed(model: ModelProto, card: Card) -> ModelProto:
+    """What onnxruntime is given to execute."""
+    return rounding(model) if card.precision is Precision.FP16 else model
+
+
+def _session(model: ModelProto, path: Path) -> InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only: they reach the user as ours
     try:
-        computed = rounding(model) if precision is Precision.FP16 else model
-        return onnxruntime.InferenceSession(computed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the exceptions of onnxruntime and of onnx share no base class
         raise BadArtifactError(f"onnxruntime refuses {path.name}: {_line(error)}", hint=AGAIN) from None
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from edge.card import KEY, Card
 from edge.errors import BadArtifactError, NotExecutableHereError
 from edge.exporter import Contents, Exporter, Runner
+from edge.parts import Parts
 from edge.spec import PictureLayout, Recipe
 from exporters.coreml import package, weights
 
@@ -51,6 +53,19 @@ class CoreML(Exporter):
         from exporters.coreml.predict import runner
 
         return runner(path, card)
+
+    def take_apart(self, path: Path) -> Parts:
+        """Executed by the reference runtime, on Apple's systems too: their framework gives no values between operators."""
+        from exporters.coreml.parts import take_apart
+
+        return take_apart(path, self.card(path))
+
+    def recipe(self, path: Path) -> Recipe:
+        from exporters.coreml.runtime.program import OPSETS
+
+        opset = next(iter(package.read(path).mlProgram.functions.values())).opset
+        recipe = super().recipe(path)
+        return replace(recipe, coreml_target=f"iOS{OPSETS[opset]}") if opset in OPSETS else recipe
 
     def card(self, path: Path) -> Card:
         metadata = package.read(path).description.metadata.userDefined

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from edge.card import KEY, Card, TensorSpec
 from edge.errors import BadArtifactError, ConversionError
 from edge.exporter import Contents, Exporter, Runner
+from edge.parts import Parts
 from edge.spec import Precision, Recipe
 from exporters._flatbuffer import damaged
-from exporters.tflite import flatbuffer, metadata, rewrites
+from exporters.tflite import flatbuffer, metadata, parts, rewrites
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -71,6 +72,10 @@ class TFLite(Exporter):
             return tuple(interpreter.get_tensor(index).astype(np.float32) for index in outputs)
 
         return run
+
+    def take_apart(self, path: Path) -> Parts:
+        """Executed by LiteRT's own kernels: XNNPACK, which `load` uses, takes operators together."""
+        return parts.take_apart(path.read_bytes(), _without_delegate)
 
     def card(self, path: Path) -> Card:
         """Read from the model's own metadata; the runtime is not loaded."""
@@ -133,6 +138,18 @@ def _interpreter(data: bytes) -> Any:
 
     interpreter = Interpreter(model_content=data, num_threads=1)
     interpreter.allocate_tensors()
+    return interpreter
+
+
+def _without_delegate(data: bytes) -> Any:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    own_kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    try:
+        interpreter = Interpreter(model_content=data, num_threads=1, experimental_op_resolver_type=own_kernels)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise damaged(str(error).strip().partition("\n")[0]) from error
     return interpreter
 
 

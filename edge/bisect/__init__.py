@@ -1,0 +1,1 @@
+"""Finds the first operator of a file that does not compute what it should."""
