@@ -34,9 +34,15 @@ def main() -> int:
     unexplained = [failure for failure in summary["failures"] if not failure["reason"]]
     for failure in unexplained:
         print(f"{failure['case']}: {failure['line']}")
+    for kind in ("float32", "float16"):
+        counts = summary[kind]
+        print(
+            f"{kind}: {counts['executed']} executed, {counts['passed']} passed, "
+            f"{counts['within_a_step']} only within a step of float16"
+        )
     print(
-        f"{summary['executed']} executed; of {summary['claimed']} with known operators {summary['claimed_passed']} passed; "
-        f"{len(summary['failures'])} failed, {len(unexplained)} of them without a reason"
+        f"{summary['executed']} executed in all; {len(summary['failures'])} failed, {len(unexplained)} without a reason; "
+        f"operators unknown here: {', '.join(summary['unclaimed']) or 'none'}"
     )
     return 1 if unexplained or not summary["executed"] else 0
 

