@@ -108,7 +108,8 @@ class Interpreter:
                 }
                 computed = self._compute(operation, operands, (), constants)
                 for declared, value in zip(operation.outputs, computed, strict=True):
-                    constants[declared.name] = self._settle(declared, value, operation.where)
+                    settled = self._settle(declared, value, operation.where)
+                    constants[declared.name] = settled if operation.type == "const" else _as_unpacked(declared, settled)
                 continue
             fixed, needed = {}, []
             for name, operand in operation.operands.items():
@@ -274,6 +275,12 @@ def _kind(value: Tensor) -> Kind:
     if value.dtype is torch.bool:
         return Kind.BOOL
     return Kind.FLOAT if value.is_floating_point() else Kind.INTEGER
+
+
+def _as_unpacked(declared: Declared, value: Value) -> Value:
+    """A weight is what its unpacked form would store, so it is rounded even where arithmetic is not."""
+    halved = declared.data_type is not None and declared.data_type.name == "fp16" and isinstance(value, Tensor)
+    return value.half().float() if halved else value
 
 
 def _check_shape(declared: Declared, value: Tensor, where: str) -> None:
