@@ -31,7 +31,7 @@ class Host(Device):
         timed = worker.run(job)
         return Measurement(
             device=f"host ({_processor()})",
-            source=self.source,
+            source=exporter.timed_as(),
             runtime=exporter.executed_by(),
             threads=THREADS,
             samples_ms=tuple(timed["samples_ms"]),

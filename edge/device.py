@@ -5,9 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
-from edge.measurement import Measurement, Source
+from edge.measurement import Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,6 @@ class TimingPlan:
 
 class Device(ABC):
     """One kind of device, addressed `kind:which`. Making one touches nothing; it connects on first use."""
-
-    source: ClassVar[Source] = Source.MEASURED
 
     def __init__(self, which: str = "") -> None:
         self.which = which

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge.card import Card
 from edge.errors import UsageError
+from edge.measurement import Source
 from edge.parts import Parts
 from edge.spec import PictureLayout, Precision, Recipe
 from edge.toolchain import installed_version
@@ -59,6 +60,10 @@ class Exporter(ABC):
     def executed_by(self) -> str:
         """The runtime and its version, for verdicts and measurements."""
         return f"{self.runtime} {installed_version(self.runtime) or 'missing'}"
+
+    def timed_as(self) -> Source:
+        """What the latency of a loaded file is worth on this machine: measured, where its runtime is the target's own."""
+        return Source.MEASURED
 
     @abstractmethod
     def passes(self) -> tuple[Pass, ...]:

@@ -86,7 +86,7 @@ def _key(model: str, recipe: Recipe, order: ExportOrder) -> str:
             "model": model,
             "recipe": asdict(recipe),
             "tools": plugins.versions(plugins.exporter(recipe.exporter)),
-            "verify": order.verify,
+            "executed_by": plugins.exporter(recipe.exporter).executed_by() if order.verify else "nothing",
         }
     )
 

@@ -13,7 +13,7 @@ from edge.logs import log_folder
 
 if TYPE_CHECKING:
     from edge.demo import Demo
-    from edge.report.facts import FileFacts
+    from edge.report.facts import FileFacts, Latency
 
 TIMED_RUNS = 200
 WARMUP_RUNS = 20
@@ -101,7 +101,7 @@ def _print(made: Demo) -> None:
                 "–" if file.relative_error is None else f"{file.relative_error:.1e}",
                 file.verdict,
                 "–" if file.accuracy is None else f"{file.accuracy.share:.2%}",
-                "–" if file.latency is None else f"{file.latency.median_ms:.3f}",
+                "–" if file.latency is None else f"{file.latency.median_ms:.3f}{_origin(file.latency)}",
                 "–" if file.latency is None else f"{file.latency.low_ms:.3f} to {file.latency.high_ms:.3f}",
                 seen.get(file.target, "–"),
             )
@@ -118,6 +118,11 @@ def _print(made: Demo) -> None:
     print(
         f"\n{_conclusion(made)}\n\nnext:\n  open {made.page}\n  edge run {made.files.folder / executed.name} {made.picture}"
     )
+
+
+def _origin(latency: Latency) -> str:
+    """Where a latency came from, unless it was measured."""
+    return "" if latency.source.value == "measured" else f" ({latency.source.value})"
 
 
 def _conclusion(made: Demo) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge import __version__
+from edge.measurement import Source
 from edge.report import plots
 from edge.report.facts import FileFacts, Report
 
@@ -24,11 +25,13 @@ ENLARGED = 112
 
 def render(report: Report) -> str:
     """The page as HTML text; the same report gives the same text."""
+    timed = [file.latency for file in report.files if file.latency is not None]
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     return _environment().get_template("page.html").render(
         report=report,
         figures=_figures(report),
-        latency=next((file.latency for file in report.files if file.latency is not None), None),
+        latency=min(timed, key=lambda latency: latency.source is not Source.MEASURED, default=None),
+        unmeasured=any(latency.source is Source.REFERENCE_RUNTIME for latency in timed),
         worst_error=max((file.relative_error for file in report.files if file.relative_error is not None), default=None),
         tools=_tools(report.files),
         version=__version__,

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from edge.report.facts import Epoch, FileFacts
+from edge.measurement import Source
+from edge.report.facts import Epoch, FileFacts, Latency
 
 INK, MUTED, GRID, ACCENT, SECOND = "#010101", "#020202", "#030303", "#040404", "#050505"
 COLOURS = {INK: "--ink", MUTED: "--muted", GRID: "--line", ACCENT: "--accent", SECOND: "--second"}
@@ -73,7 +74,7 @@ def latencies(files: Sequence[FileFacts]) -> str:
                 solid_capstyle="butt",
             )
             axes.plot(latency.median_ms, row, "o", color=ACCENT, markersize=6)
-            _beside(axes, max(latency.high_ms, latency.median_ms), row, f"{latency.median_ms:.3g} ms")
+            _beside(axes, max(latency.high_ms, latency.median_ms), row, _said(latency))
         axes.set_xlim(0, max(latency.high_ms for _, latency in timed) * 1.35)
         axes.set_xlabel("ms per picture, one thread")
         return _svg(figure, "latencies")
@@ -153,3 +154,9 @@ def _svg(figure: Figure, name: str) -> str:
     for stand_in, variable in COLOURS.items():
         text = text.replace(stand_in, f"var({variable})")
     return text[text.index("<svg") :]
+
+
+def _said(latency: Latency) -> str:
+    """The median, and where it came from unless it was measured."""
+    origin = "" if latency.source is Source.MEASURED else f" ({latency.source.value})"
+    return f"{latency.median_ms:.3g} ms{origin}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections import Counter
 from dataclasses import replace
@@ -10,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from edge.card import KEY, Card
-from edge.errors import BadArtifactError, NotExecutableHereError
+from edge.errors import BadArtifactError
 from edge.exporter import Contents, Exporter, Runner
+from edge.measurement import Source
 from edge.parts import Parts
 from edge.spec import PictureLayout, Recipe
-from exporters.coreml import package, weights
+from exporters.coreml import package, predict, weights
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -43,16 +43,13 @@ class CoreML(Exporter):
             package.write(path, converted.model, converted.weights)
 
     def load(self, path: Path) -> Runner:
-        card, model = self.card(path), package.read(path)
-        weights.check(path, model)
-        if sys.platform != "darwin":
-            raise NotExecutableHereError(
-                "Core ML runs only on Apple's systems; the package is sound, but nothing here executes it",
-                hint="verify on a Mac, or export another target too and verify that",
-            )
-        from exporters.coreml.predict import runner
+        return predict.runner(path, self.card(path))
 
-        return runner(path, card)
+    def executed_by(self) -> str:
+        return predict.executed_by()
+
+    def timed_as(self) -> Source:
+        return predict.timed_as()
 
     def take_apart(self, path: Path) -> Parts:
         """Executed by the reference runtime, on Apple's systems too: their framework gives no values between operators."""

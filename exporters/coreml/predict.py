@@ -1,8 +1,9 @@
-"""Executes an ML package with Apple's own framework, which only Apple's systems have."""
+"""Executes an ML package: with Apple's own framework where there is one, with the reference runtime elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +12,43 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge.card import Card
+from edge.errors import BadArtifactError
 from edge.exporter import Runner
+from edge.measurement import Source
+from edge.toolchain import installed_version
 from exporters.coreml.names import class_names
+
+Predict = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Features by name to results by name, as `coremltools.models.MLModel.predict` has them."""
 
 
 def runner(path: Path, card: Card) -> Runner:
-    """Load `path` on all compute units, as a phone does. Raises `BadArtifactError` when Core ML refuses it."""
-    import coremltools as ct
-
-    from edge.errors import BadArtifactError
-
-    try:
-        loaded = ct.models.MLModel(str(path))
-    except Exception as error:  # the framework's own errors arrive as RuntimeError, others as they are
-        raise BadArtifactError(f"Core ML refuses {path.name}: {error}", hint="export the model again") from None
-    description = loaded.get_spec().description
+    """Load `path` into this machine's runtime. Raises `BadArtifactError` when that refuses the package."""
+    predict, description = _load(path)
 
     def run(values: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], ...]:
-        features = zip(description.input, values, strict=True)
-        results = loaded.predict({feature.name: to_feature(feature, value) for feature, value in features})
-        return from_features(description, results, card)
+        return from_features(description, predict(to_features(description, values)), card)
 
     return run
 
 
-def to_feature(feature: Any, value: NDArray[Any]) -> Any:
-    """What Core ML takes for an input of this description: a PIL picture for planes of 0..255, or an array."""
-    if feature.type.WhichOneof("Type") == "imageType":
-        return Image.fromarray(value[0].transpose(1, 2, 0).astype(np.uint8), "RGB")
-    single = np.issubdtype(value.dtype, np.floating)
-    return value.astype(np.float32 if single else np.int32)
+def executed_by() -> str:
+    """What `runner` executes with, in words."""
+    if _has_framework():
+        return f"Core ML (coremltools {installed_version('coremltools') or 'missing'})"
+    return f"edge's reference runtime {installed_version('edge-toolchain')} (ML Program semantics on the CPU, not Core ML)"
+
+
+def timed_as() -> Source:
+    """What a latency of `runner` is worth: only Apple's framework tells how long Core ML takes."""
+    return Source.MEASURED if _has_framework() else Source.REFERENCE_RUNTIME
+
+
+def to_features(description: Any, values: Sequence[NDArray[Any]]) -> dict[str, Any]:
+    """Inputs in the card's order, by name, as Core ML takes them: PIL pictures for planes of 0..255, or arrays."""
+    return {
+        feature.name: _to_feature(feature, value) for feature, value in zip(description.input, values, strict=True)
+    }
 
 
 def from_features(description: Any, results: Mapping[str, Any], card: Card) -> tuple[NDArray[np.float32], ...]:
@@ -49,3 +57,37 @@ def from_features(description: Any, results: Mapping[str, Any], card: Card) -> t
         values = results[description.predictedProbabilitiesName]
         return (np.asarray([[values[name] for name in class_names(card.labels)]], np.float32),)
     return tuple(np.asarray(results[feature.name], np.float32) for feature in description.output)
+
+
+def _has_framework() -> bool:
+    return sys.platform == "darwin"
+
+
+def _load(path: Path) -> tuple[Predict, Any]:
+    """How to predict with `path`, and the description of its features."""
+    return _load_framework(path) if _has_framework() else _load_reference(path)
+
+
+def _load_reference(path: Path) -> tuple[Predict, Any]:
+    from exporters.coreml.runtime import model
+
+    loaded = model.load(path)
+    return loaded.predict, loaded.description
+
+
+def _load_framework(path: Path) -> tuple[Predict, Any]:
+    """On all compute units, as a phone does."""
+    import coremltools as ct
+
+    try:
+        loaded = ct.models.MLModel(str(path))
+    except Exception as error:  # the framework's own errors arrive as RuntimeError, others as they are
+        raise BadArtifactError(f"Core ML refuses {path.name}: {error}", hint="export the model again") from None
+    return loaded.predict, loaded.get_spec().description
+
+
+def _to_feature(feature: Any, value: NDArray[Any]) -> Any:
+    if feature.type.WhichOneof("Type") == "imageType":
+        return Image.fromarray(value[0].transpose(1, 2, 0).astype(np.uint8), "RGB")
+    single = np.issubdtype(value.dtype, np.floating)
+    return value.astype(np.float32 if single else np.int32)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge import plugins, whole
-from edge.errors import BadArtifactError, NotExecutableHereError
+from edge.errors import BadArtifactError
 from edge.pipeline import ExportOrder, export
 from edge.reference import ModelRequest
 from edge.spec import InputKind, Recipe
@@ -112,11 +112,5 @@ def test_a_damaged_file_is_refused_and_nothing_crashes(toy_file, damage, tmp_pat
         describe(broken, tmp_path)
 
 
-def test_loading_gives_a_runner_or_says_why_not(toy_file):
-    try:
-        runner = plugins.exporter_for(toy_file).load(toy_file)
-    except NotExecutableHereError as error:
-        assert toy_file.suffix == ".mlpackage"
-        assert str(error)
-    else:
-        assert callable(runner)
+def test_loading_gives_a_runner(toy_file):
+    assert callable(plugins.exporter_for(toy_file).load(toy_file))

@@ -1,8 +1,7 @@
 """ML packages say what the network is, are equal byte for byte, and are read without trusting them.
 
-Nothing here executes a package: Core ML runs only on Apple's systems. What stands in for it: the operators, their
-parameters, the declared shapes and the stored weights are compared with the network, and coremltools rebuilds the program
-from the file, which infers every type again.
+Beside executing them, the tests compare the operators, their parameters, the declared shapes and the stored weights with the
+network, and let coremltools rebuild the program from the file, which infers every type again.
 """
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ import torch
 from torch import nn
 
 from edge import plugins, whole
-from edge.errors import BadArtifactError, ConversionError, NotExecutableHereError, UsageError
+from edge.errors import BadArtifactError, ConversionError, UsageError
+from edge.measurement import Source
 from edge.passes.capture import capture
 from edge.spec import Precision, Recipe
 from exporters.coreml import package
@@ -268,10 +268,23 @@ def test_outputs_that_coremltools_would_confuse_are_refused(module, make_case, l
         lower(case, SINGLE, tmp_path / "twice.mlpackage")
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="Core ML executes it there")
-def test_a_sound_package_is_not_executable_here(file_of, exporter):
-    with pytest.raises(NotExecutableHereError):
-        exporter.load(file_of("classifier", SINGLE))
+@pytest.mark.parametrize(("recipe", "bound"), [(SINGLE, 1e-5), (HALF, 2e-2)], ids=["fp32", "fp16"])
+@pytest.mark.parametrize("name", ["classifier", "planes", "several"])
+def test_an_executed_package_gives_the_numbers_of_pytorch(name, recipe, bound, cases, file_of, exporter):
+    case = cases[name]
+    run = exporter.load(file_of(name, recipe))
+    first, *_ = case.inputs
+    for picture in (first, first.flip(-1)):
+        inputs = (picture, *case.inputs[1:])
+        for found, wanted in zip(run([each.numpy() for each in inputs]), case.expected(inputs), strict=True):
+            assert wanted.std() > 1e-2
+            assert np.abs(found - wanted).max() / wanted.std() < bound
+
+
+def test_what_executes_a_package_is_named(exporter):
+    reference = "reference runtime" in exporter.executed_by()
+    assert reference == (sys.platform != "darwin")
+    assert (exporter.timed_as() is Source.REFERENCE_RUNTIME) == reference
 
 
 @pytest.mark.parametrize("name", [MODEL, package.MANIFEST, BLOBS])

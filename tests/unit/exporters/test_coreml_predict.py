@@ -1,4 +1,4 @@
-"""What goes into Core ML's framework and comes out of it, on systems that have it."""
+"""What goes into Core ML and comes out of it, whether Apple's framework or the reference runtime executes the package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from edge.card import Card, TensorSpec, WeightsOrigin
 from edge.spec import InputKind, Precision
-from exporters.coreml.predict import from_features, to_feature
+from exporters.coreml.predict import from_features, to_features
 
 
 class Feature(SimpleNamespace):
@@ -28,14 +28,15 @@ def card(labels: tuple[str, ...] = ()) -> Card:
 
 def test_planes_become_a_picture_with_its_channels_last():
     planes = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
-    picture = to_feature(Feature(name="x", kind="imageType"), planes)
+    picture = to_features(SimpleNamespace(input=[Feature(name="x", kind="imageType")]), [planes])["x"]
     assert (np.asarray(picture) == planes[0].transpose(1, 2, 0)).all()
     assert picture.mode == "RGB"
 
 
 @pytest.mark.parametrize(("given", "wanted"), [("float64", "float32"), ("int64", "int32"), ("bool", "int32")])
 def test_tensors_become_the_two_types_of_core_ml(given, wanted):
-    assert to_feature(Feature(name="x", kind="multiArrayType"), np.ones((1, 2), given)).dtype == wanted
+    description = SimpleNamespace(input=[Feature(name="x", kind="multiArrayType")])
+    assert to_features(description, [np.ones((1, 2), given)])["x"].dtype == wanted
 
 
 def test_a_classifiers_dictionary_becomes_a_row_in_the_order_of_the_labels():

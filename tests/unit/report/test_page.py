@@ -168,3 +168,11 @@ def test_a_small_picture_is_enlarged_pixel_by_pixel() -> None:
     factor = shown.shape[0] // 8
     np.testing.assert_array_equal(shown[factor // 2 :: factor, factor // 2 :: factor], picture)
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) == len(np.unique(picture.reshape(-1, 3), axis=0))
+
+
+def test_a_latency_of_the_reference_runtime_is_never_passed_off_as_measured() -> None:
+    reference = replace(file().latency, source=Source.REFERENCE_RUNTIME)
+    page = render(report(file(latency=reference), file()))
+    assert "reference-runtime" in Elements(page).text
+    assert "not the target's runtime" in Elements(page).text
+    assert "0.5 ms (reference-runtime)" in page
