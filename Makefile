@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check unit parity e2e all-models benchmark clean
+.PHONY: demo test check unit parity e2e coreml-conformance all-models benchmark clean
 
 demo: $(READY)  ## train a small network on real digits, export it everywhere, verify, report
 	$(BIN)/edge demo --out demo
@@ -21,6 +21,9 @@ check: $(READY)  ## style, types, and which package may import which
 
 unit parity e2e: $(READY)  ## one folder of the tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/$@
+
+coreml-conformance: $(READY)  ## all of coremltools' own operator tests on our runtime: a quarter of an hour
+	$(BIN)/python -m tests.conformance --summary build/coreml-conformance.json
 
 all-models: $(READY)  ## every variant up to 40 M parameters to every target, verified: half an hour
 	$(BIN)/python tests/benchmarks/all_models.py

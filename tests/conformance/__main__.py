@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[], help="files below coremltools' folder of tests")
     parser.add_argument("-k", dest="matching", default="", help="as pytest's -k")
     options = parser.parse_args()
+    options.summary.parent.mkdir(parents=True, exist_ok=True)
     pytest.main([
         *([str(TESTS / name) for name in options.only] or [str(TESTS)]),
         "-c", os.devnull, "--rootdir", str(TESTS), "--import-mode=importlib", "-q", "--tb=line", "--no-header",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -30,8 +32,8 @@ def batch_norm(
 def instance_norm(
     x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, epsilon: Tensor = EPSILON
 ) -> Tensor:
-    """x (B, C, ...), each picture and channel alone; torch's own form of it in `functional` refuses single pixels."""
-    return torch.instance_norm(x, gamma, beta, None, None, True, 0.0, number(epsilon), False)
+    """x (B, C, ...), each picture and channel alone. The mean goes first: torch's form of it loses digits on flat pictures."""
+    return _affine(_normal(x, list(range(2, x.dim())), epsilon), gamma, beta, (-1, *[1] * (x.dim() - 2)))
 
 
 @operator("layer_norm")
@@ -49,10 +51,7 @@ def layer_norm(
     if over == list(range(rank - len(over), rank)):
         return F.layer_norm(x, sizes, gamma, beta, number(epsilon))
     shape = [size if axis in over else 1 for axis, size in enumerate(x.shape)]
-    variance, mean = torch.var_mean(x, over, correction=0, keepdim=True)
-    normal = (x - mean) * torch.rsqrt(variance + epsilon)
-    scaled = normal if gamma is None else normal * gamma.reshape(shape)
-    return scaled if beta is None else scaled + beta.reshape(shape)
+    return _affine(_normal(x, over, epsilon), gamma, beta, shape)
 
 
 @operator("l2_norm")
@@ -71,3 +70,14 @@ def local_response_norm(
 ) -> Tensor:
     """Each channel by those around it; an even `size` reaches one further back than ahead, as in torch."""
     return F.local_response_norm(x, integer(size), number(alpha), number(beta), number(k))
+
+
+def _normal(x: Tensor, over: list[int], epsilon: Tensor) -> Tensor:
+    variance, mean = torch.var_mean(x, over, correction=0, keepdim=True)
+    return (x - mean) * torch.rsqrt(variance + epsilon)
+
+
+def _affine(x: Tensor, gamma: Tensor | None, beta: Tensor | None, shape: Sequence[int]) -> Tensor:
+    """gamma and beta in the shape that broadcasts."""
+    scaled = x if gamma is None else x * gamma.reshape(shape)
+    return scaled if beta is None else scaled + beta.reshape(shape)
