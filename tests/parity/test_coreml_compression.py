@@ -47,15 +47,21 @@ def settings(name: str, **options: Any) -> Any:
 
 
 def linear(mode: str, **options: Any) -> Callable[[Any], Any]:
-    import coremltools.optimize.coreml as cto
+    def compress(model: Any) -> Any:
+        import coremltools.optimize.coreml as cto
 
-    return lambda model: cto.linear_quantize_weights(model, settings("OpLinearQuantizerConfig", mode=mode, **options))
+        return cto.linear_quantize_weights(model, settings("OpLinearQuantizerConfig", mode=mode, **options))
+
+    return compress
 
 
 def palette(bits: int, mode: str = "uniform", **options: Any) -> Callable[[Any], Any]:
-    import coremltools.optimize.coreml as cto
+    def compress(model: Any) -> Any:
+        import coremltools.optimize.coreml as cto
 
-    return lambda model: cto.palettize_weights(model, settings("OpPalettizerConfig", mode=mode, nbits=bits, **options))
+        return cto.palettize_weights(model, settings("OpPalettizerConfig", mode=mode, nbits=bits, **options))
+
+    return compress
 
 
 def pruned(model: Any) -> Any:
@@ -81,31 +87,31 @@ def pruned_and_palette(model: Any) -> Any:
 AFFINE, BLOCKWISE = "constexpr_affine_dequantize", "constexpr_blockwise_shift_scale"
 TABLE, SPARSE = "constexpr_lut_to_dense", "constexpr_sparse_to_dense"
 CONFIGURATIONS: dict[str, tuple[str, Callable[[Any], Any], set[str]]] = {
-    "iOS16 int8 symmetric": ("iOS16", lambda model: linear("linear_symmetric")(model), {AFFINE}),
-    "iOS16 int8 asymmetric": ("iOS16", lambda model: linear("linear")(model), {AFFINE}),
-    "iOS16 palette of 4 bits": ("iOS16", lambda model: palette(4)(model), {TABLE}),
-    "iOS16 palette of 6 bits": ("iOS16", lambda model: palette(6)(model), {TABLE}),
-    "iOS16 palette of 1 bit": ("iOS16", lambda model: palette(1)(model), {TABLE}),
-    "iOS16 palette of 2 bits": ("iOS16", lambda model: palette(2)(model), {TABLE}),
-    "iOS16 palette of 8 bits": ("iOS16", lambda model: palette(8)(model), {TABLE}),
+    "iOS16 int8 symmetric": ("iOS16", linear("linear_symmetric"), {AFFINE}),
+    "iOS16 int8 asymmetric": ("iOS16", linear("linear"), {AFFINE}),
+    "iOS16 palette of 4 bits": ("iOS16", palette(4), {TABLE}),
+    "iOS16 palette of 6 bits": ("iOS16", palette(6), {TABLE}),
+    "iOS16 palette of 1 bit": ("iOS16", palette(1), {TABLE}),
+    "iOS16 palette of 2 bits": ("iOS16", palette(2), {TABLE}),
+    "iOS16 palette of 8 bits": ("iOS16", palette(8), {TABLE}),
     "iOS16 pruned": ("iOS16", pruned, {SPARSE}),
-    "iOS18 int8 symmetric": ("iOS18", lambda model: linear("linear_symmetric")(model), {BLOCKWISE}),
-    "iOS18 int8 asymmetric": ("iOS18", lambda model: linear("linear")(model), {BLOCKWISE}),
+    "iOS18 int8 symmetric": ("iOS18", linear("linear_symmetric"), {BLOCKWISE}),
+    "iOS18 int8 asymmetric": ("iOS18", linear("linear"), {BLOCKWISE}),
     "iOS18 int4 in blocks of 8": (
         "iOS18",
-        lambda model: linear("linear_symmetric", dtype="int4", granularity="per_block", block_size=8)(model),
+        linear("linear_symmetric", dtype="int4", granularity="per_block", block_size=8),
         {BLOCKWISE},
     ),
-    "iOS18 palette of 1 bit": ("iOS18", lambda model: palette(1)(model), {TABLE}),
-    "iOS18 palette of 2 bits": ("iOS18", lambda model: palette(2)(model), {TABLE}),
+    "iOS18 palette of 1 bit": ("iOS18", palette(1), {TABLE}),
+    "iOS18 palette of 2 bits": ("iOS18", palette(2), {TABLE}),
     "iOS18 palette of 3 bits, 8 channels each": (
         "iOS18",
-        lambda model: palette(3, "kmeans", granularity="per_grouped_channel", group_size=8)(model),
+        palette(3, "kmeans", granularity="per_grouped_channel", group_size=8),
         {TABLE},
     ),
-    "iOS18 palette of 4 bits": ("iOS18", lambda model: palette(4)(model), {TABLE}),
-    "iOS18 palette of 6 bits": ("iOS18", lambda model: palette(6)(model), {TABLE}),
-    "iOS18 palette of 8 bits": ("iOS18", lambda model: palette(8)(model), {TABLE}),
+    "iOS18 palette of 4 bits": ("iOS18", palette(4), {TABLE}),
+    "iOS18 palette of 6 bits": ("iOS18", palette(6), {TABLE}),
+    "iOS18 palette of 8 bits": ("iOS18", palette(8), {TABLE}),
     "iOS18 pruned": ("iOS18", pruned, {SPARSE}),
     "iOS18 pruned and int8": ("iOS18", pruned_and_int8, {SPARSE, "constexpr_sparse_blockwise_shift_scale"}),
     "iOS18 pruned and palette of 4 bits": ("iOS18", pruned_and_palette, {SPARSE, "constexpr_lut_to_sparse"}),
