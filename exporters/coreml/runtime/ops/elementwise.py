@@ -78,10 +78,10 @@ def rsqrt(x: Tensor, epsilon: Tensor = torch.tensor(1e-12)) -> Tensor:
 
 @operator("clip")
 def clip(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    return torch.clamp(x, alpha, beta)
+    return x.clamp(alpha.item(), beta.item())
 
 
 @operator("threshold")
 def threshold(x: Tensor, alpha: Tensor) -> Tensor:
     """A floor; `thresholded_relu` gives 0 below instead."""
-    return torch.maximum(x, alpha)
+    return x.clamp_min(alpha.item())

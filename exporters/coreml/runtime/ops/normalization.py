@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from exporters.coreml.runtime.ops.activation import per_channel
 from exporters.coreml.runtime.ops.table import Table, family, integer, integers, number
 
 TABLE: Table = {}
@@ -33,7 +32,10 @@ def instance_norm(
     x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, epsilon: Tensor = EPSILON
 ) -> Tensor:
     """x (B, C, ...), each picture and channel alone. The mean goes first: torch's form of it loses digits on flat pictures."""
-    return _affine(_normal(x, list(range(2, x.dim())), epsilon), gamma, beta, (-1, *[1] * (x.dim() - 2)))
+    variance, mean = torch.var_mean(x, list(range(2, x.dim())), correction=0, keepdim=True)
+    normal = (x - mean) * torch.rsqrt(variance + epsilon)
+    scaled = normal if gamma is None else normal * per_channel(gamma, x)
+    return scaled if beta is None else scaled + per_channel(beta, x)
 
 
 @operator("layer_norm")
@@ -48,10 +50,8 @@ def layer_norm(
     rank = x.dim()
     over = sorted(axis % rank for axis in integers(axes)) if axes is not None else list(range(rank))
     sizes = [x.shape[axis] for axis in over]
-    if over == list(range(rank - len(over), rank)):
-        return F.layer_norm(x, sizes, gamma, beta, number(epsilon))
-    shape = [size if axis in over else 1 for axis, size in enumerate(x.shape)]
-    return _affine(_normal(x, over, epsilon), gamma, beta, shape)
+    last = list(range(rank - len(over), rank))
+    return F.layer_norm(x.movedim(over, last), sizes, gamma, beta, number(epsilon)).movedim(last, over)
 
 
 @operator("l2_norm")
@@ -70,14 +70,3 @@ def local_response_norm(
 ) -> Tensor:
     """Each channel by those around it; an even `size` reaches one further back than ahead, as in torch."""
     return F.local_response_norm(x, integer(size), number(alpha), number(beta), number(k))
-
-
-def _normal(x: Tensor, over: list[int], epsilon: Tensor) -> Tensor:
-    variance, mean = torch.var_mean(x, over, correction=0, keepdim=True)
-    return (x - mean) * torch.rsqrt(variance + epsilon)
-
-
-def _affine(x: Tensor, gamma: Tensor | None, beta: Tensor | None, shape: Sequence[int]) -> Tensor:
-    """gamma and beta in the shape that broadcasts."""
-    scaled = x if gamma is None else x * gamma.reshape(shape)
-    return scaled if beta is None else scaled + beta.reshape(shape)
