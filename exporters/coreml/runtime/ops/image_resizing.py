@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from exporters.coreml.runtime.ops.sizes import affordable
 from exporters.coreml.runtime.ops.table import Table, family, flag, integer, integers
 
 TABLE: Table = {}
@@ -62,6 +63,7 @@ def _nearest(x: Tensor, axis: int, count: int, mode: str) -> Tensor:
 
 def _resized(x: Tensor, sizes: list[int], mode: str, along: Callable[[Tensor, int, int, str], Tensor]) -> Tensor:
     """The last axes brought to `sizes`, one after the other."""
+    affordable((*x.shape[: x.dim() - len(sizes)], *sizes))
     for axis, size in enumerate(sizes, x.dim() - len(sizes)):
         if size != x.shape[axis] or mode == "OFFSET_CORNERS":
             x = along(x, axis, size, mode)
@@ -69,6 +71,7 @@ def _resized(x: Tensor, sizes: list[int], mode: str, along: Callable[[Tensor, in
 
 
 def _by_torch(x: Tensor, sizes: list[int], mode: str, align_corners: bool | None = None) -> Tensor:
+    affordable((*x.shape[:-2], *sizes))
     flat = x.reshape(1, -1, *x.shape[-2:])
     return F.interpolate(flat, sizes, mode=mode, align_corners=align_corners).reshape(*x.shape[:-2], *sizes)
 

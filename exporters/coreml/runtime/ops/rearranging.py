@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from exporters.coreml.runtime.ops.sizes import affordable
 from exporters.coreml.runtime.ops.table import Table, family, integer, integers
 
 TABLE: Table = {}
@@ -44,6 +45,7 @@ def space_to_batch(x: Tensor, block_shape: Tensor, paddings: Tensor) -> Tensor:
     """`paddings` are (top, bottom), (left, right)."""
     tall, wide = integers(block_shape)
     top, bottom, left, right = integers(paddings)
+    affordable((*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + left + right))
     padded = F.pad(x, (left, right, top, bottom))
     batch, channels, height, width = padded.shape
     blocks = padded.reshape(batch, channels, height // tall, tall, width // wide, wide)

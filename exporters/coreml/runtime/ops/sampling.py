@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from exporters.coreml.runtime.ops.image_resizing import points
+from exporters.coreml.runtime.ops.sizes import affordable
 from exporters.coreml.runtime.ops.table import Table, family, flag, integer, number
 
 TABLE: Table = {}
@@ -54,11 +55,12 @@ def _between(x: Tensor, picture: Tensor, column: Tensor, row: Tensor, padding: s
     """Bilinear: the four cells around each point, those beyond the picture as `padding` says."""
     left, top = column.floor(), row.floor()
     right_share, low_share = (column - left).to(x.dtype)[:, None], (row - top).to(x.dtype)[:, None]
-    rows = []
-    for line in (top, top + 1):
+
+    def across(line: Tensor) -> Tensor:
         west, east = (_read(x, picture, place, line, padding, value) for place in (left, left + 1))
-        rows.append(torch.lerp(west, east, right_share))
-    return torch.lerp(*rows, low_share)
+        return torch.lerp(west, east, right_share)
+
+    return torch.lerp(across(top), across(top + 1), low_share)
 
 
 def _nearest(x: Tensor, picture: Tensor, column: Tensor, row: Tensor, padding: str, value: float) -> Tensor:
@@ -111,6 +113,7 @@ def affine(
     align_corners: Tensor | bool,
 ) -> Tensor:
     """`transform_matrix` (B or 1, 6) takes the new picture's corners (-1 to 1) to coordinates of the old one."""
+    affordable((*x.shape[:2], integer(output_height), integer(output_width)))
     across = torch.linspace(-1, 1, integer(output_width), device=x.device)
     down = torch.linspace(-1, 1, integer(output_height), device=x.device)[:, None]
     matrix = transform_matrix.to(x.device).expand(len(x), -1)[:, :, None, None].unbind(1)
@@ -142,6 +145,7 @@ def crop_resize(
     given = roi.flatten(1) if roi is not None else boxes
     if given is None:
         raise ValueError("neither roi nor boxes is given")
+    affordable((len(given), *x.shape[:2], integer(target_height), integer(target_width)))
     every = roi is not None and given.shape[1] == 4
     if box_indices is None:
         box_indices = given[:, 0] if given.shape[1] == 5 else torch.arange(len(given), device=given.device)

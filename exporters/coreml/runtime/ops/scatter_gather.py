@@ -18,9 +18,10 @@ REDUCTIONS = {"add": "sum", "sub": "sum", "mul": "prod", "max": "amax", "min": "
 
 def _inside(indices: Tensor, size: int | Tensor, validate: Tensor | bool) -> Tensor:
     """Positions from the first; a negative index counts from the end, unless the program asks for a check."""
-    if flag(validate) and not indices.is_meta and bool(((indices < 0) | (indices >= size)).any()):
+    places = indices.long()
+    if flag(validate) and not places.is_meta and bool(((places < 0) | (places >= size)).any()):
         raise ValueError("an index lies outside, and the program asks for the check")
-    return torch.where(indices < 0, indices + size, indices).long()
+    return torch.where(places < 0, places + size, places)
 
 
 @operator("gather")

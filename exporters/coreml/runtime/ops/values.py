@@ -82,7 +82,9 @@ def one_hot(
 
 @operator("tile")
 def tile(x: Tensor, reps: Tensor) -> Tensor:
-    return x.repeat(integers(reps))
+    counts = integers(reps)
+    affordable(size * count for size, count in zip(x.shape, counts, strict=True))
+    return x.repeat(counts)
 
 
 @operator("pad")
@@ -90,6 +92,8 @@ def pad(x: Tensor, pad: Tensor, mode: str = "constant", constant_val: Tensor = Z
     """The last axes, begin and end of each in turn; `reflect` leaves the edge out, `replicate` repeats it."""
     given = integers(pad)
     pairs = list(zip(given[0::2], given[1::2], strict=True))
+    whole = [(0, 0)] * (x.dim() - len(pairs)) + pairs
+    affordable(begin + size + end for size, (begin, end) in zip(x.shape, whole, strict=True))
     if mode == "constant":
         return F.pad(x, [size for pair in reversed(pairs) for size in pair], value=number(constant_val))
     skipped = x.dim() - len(pairs)
