@@ -162,7 +162,7 @@ def _scalar(name: str, held: type, declared: Declared, value: Any) -> Any:
             raise UsageError(f"{name} takes a text, not {type(value).__name__}", hint="give a str")
         return value
     number = _numbers(name, value)
-    if number.size != 1 or (held is int and number.dtype.kind == "f"):
+    if number.size != 1 or (held is int and (number.dtype.kind == "f" or not -(2**63) <= number.item() < 2**63)):
         raise UsageError(f"{name} takes one {held.__name__}", hint="give a single number")
     tensor = torch.tensor(number.item(), dtype=torch.float32 if held is float else torch.int64)
     return tensor.reshape([1] * len(declared.shape or ()))
@@ -172,12 +172,12 @@ def _array(name: str, kind: Any, value: Any) -> NDArray[Any]:
     """As the program holds it; whole numbers for an integer feature may come as floating point."""
     array, wanted = _numbers(name, value), np.dtype(ARRAYS[kind.dataType])
     if wanted.kind == "f":
-        return np.array(array, np.float32, order="C")
-    limits = np.iinfo(wanted)
-    if array.size and not (
-        array.min() >= limits.min and array.max() <= limits.max and bool((array == np.trunc(array)).all())
-    ):
-        raise UsageError(f"{name} takes whole numbers of {limits.bits} bits", hint="convert them first")
+        with np.errstate(over="ignore"):
+            return np.array(array, np.float32, order="C")
+    bits = 8 * wanted.itemsize
+    end = 2 ** (bits - 1)
+    if array.size and not (array.min() >= -end and array.max() < end and bool((array == np.trunc(array)).all())):
+        raise UsageError(f"{name} takes whole numbers of {bits} bits", hint="convert them first")
     return np.array(array, np.int8 if wanted.itemsize == 1 else np.int32, order="C")
 
 

@@ -112,6 +112,11 @@ def test_missing_and_unknown_inputs_are_named(given, through):
         through(program).predict(given)
 
 
+def test_a_number_beyond_float32_is_infinite(through):
+    program, _ = identity()
+    assert np.isinf(through(program).predict({"x": np.full((2, 3), 1e300)})["y"]).all()
+
+
 def test_what_a_caller_gives_is_not_changed_and_not_shared(through):
     program, _ = identity()
     given = np.ones((2, 3), np.float32)
@@ -278,7 +283,13 @@ def test_a_scalar_feature_goes_in_and_comes_out_as_pythons_own(which, data_type,
 
 @pytest.mark.parametrize(
     ("which", "data_type", "given"),
-    [("int64Type", INT32, 0.5), ("int64Type", INT32, [1, 2]), ("doubleType", FLOAT32, "a"), ("stringType", STRING, 3)],
+    [
+        ("int64Type", INT32, 0.5),
+        ("int64Type", INT32, [1, 2]),
+        ("int64Type", INT32, 2**63),
+        ("doubleType", FLOAT32, "a"),
+        ("stringType", STRING, 3),
+    ],
 )
 def test_a_scalar_of_another_type_is_refused(which, data_type, given, through):
     with pytest.raises(UsageError, match="x takes"):
