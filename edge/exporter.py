@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge.card import Card
 from edge.errors import UsageError
+from edge.lint import Hint
 from edge.measurement import Source
 from edge.parts import Parts
 from edge.spec import PictureLayout, Precision, Recipe
@@ -102,3 +103,7 @@ class Exporter(ABC):
     @abstractmethod
     def contents(self, path: Path) -> Contents:
         """Count what is inside the file. Raises `BadArtifactError`."""
+
+    def lint(self, path: Path) -> tuple[Hint, ...]:  # noqa: ARG002
+        """What may keep the target's accelerator from running the file, where rules are known. Raises `BadArtifactError`."""
+        return ()

@@ -35,7 +35,7 @@ def convert(program: str, recipe: Mapping[str, Any], card: str, path: str) -> No
 
 
 def describe(path: str) -> dict[str, Any]:
-    """The card, the recipe and the contents of a file."""
+    """The card, the recipe, the contents and the hints of a file."""
     exporter = plugins.exporter_for(Path(path))
     contents = exporter.contents(Path(path))
     delegates = {"partitions": contents.partitions, "inside": contents.inside, "outside": contents.outside}
@@ -43,6 +43,7 @@ def describe(path: str) -> dict[str, Any]:
         "card": exporter.card(Path(path)).to_json(),
         "recipe": asdict(exporter.recipe(Path(path))),
         "contents": {"operators": dict(contents.operators), **delegates},
+        "lint": [hint.fields() for hint in exporter.lint(Path(path))],
     }
 
 

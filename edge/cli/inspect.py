@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from edge.cli.output import Json, Quiet, emit, table
+from edge.lint import shortened
 from edge.logs import log_folder
 
 
 def inspect(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A file that `edge export` wrote.")],
+    lint: Annotated[
+        bool,
+        typer.Option("--lint", help="What may keep an accelerator from running the file: hints, with their sources."),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -34,7 +39,7 @@ def inspect(
             "card": card,
             "operators": contents["operators"],
             "delegates": delegates,
-            "lint": [],
+            "lint": found["lint"],
         }
         return emit("inspect", document)
     if quiet:
@@ -46,10 +51,20 @@ def inspect(
         f"{delegates['partitions']} partitions, {delegates['inside']} operators inside, {delegates['outside']} outside"
     )
     print(f"{'delegates':>12}  {shared}\n")
-    return table(
+    table(
         ("operator", "count"),
         ((name, str(count)) for name, count in sorted(contents["operators"].items(), key=lambda item: -item[1])),
     )
+    return _print_hints(found["lint"]) if lint else None
+
+
+def _print_hints(hints: list[dict[str, Any]]) -> None:
+    """Hints as sentences; only the device itself decides what it runs."""
+    print("\nHints, not facts: what others observed; the device alone decides." if hints else "\nNo rule applies.")
+    for hint in hints:
+        print(f"\n{hint['rule']}: {hint['text']}")
+        print(f"  {hint['count']} operators: {shortened(hint['operators'])}")
+        print(f"  source: {hint['source']}")
 
 
 def _short(value: object) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from edge.card import KEY, Card
 from edge.errors import BadArtifactError
 from edge.exporter import Contents, Exporter, Runner
+from edge.lint import Hint
 from edge.measurement import Source
 from edge.parts import Parts
 from edge.spec import PictureLayout, Recipe
@@ -78,3 +79,8 @@ class CoreML(Exporter):
         weights.check(path, model)
         counts = Counter(operation.type for operation in package.operations(model) if operation.type != "const")
         return Contents(operators=dict(sorted(counts.items())))
+
+    def lint(self, path: Path) -> tuple[Hint, ...]:
+        from exporters.coreml.lint import lint
+
+        return lint(package.read(path))

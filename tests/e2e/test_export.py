@@ -119,6 +119,22 @@ def test_inspect_shows_card_operators_and_delegates(files):
     assert shown["delegates"]["partitions"] >= 1
 
 
+def test_inspect_gives_hints_about_placement_with_their_sources(files):
+    hints = document("inspect", files["coreml"], "--lint")["lint"]
+    assert {"float32"} <= {hint["rule"] for hint in hints}
+    assert all(hint["source"] and hint["operators"] for hint in hints)
+    shown = edge("inspect", files["coreml"], "--lint").stdout
+    assert "Hints, not facts" in shown
+    assert "source: hollance" in shown
+
+
+def test_core_ml_is_executed_and_timed_by_the_reference_runtime_which_says_so(files):
+    timed = document("profile", files["coreml"], "--runs", "3")
+    if sys.platform == "linux":
+        assert timed["source"] == "reference-runtime"
+        assert "not Core ML" in timed["runtime"]
+
+
 def test_profile_says_where_the_number_came_from(files):
     timed = document("profile", files["tflite"], "--runs", "7")
     assert timed["source"] == "measured"
