@@ -137,8 +137,10 @@ class Interpreter:
             else:
                 self._rehearse(operation, operands, needed)
                 found = operation.operator.compute(**operands)
-        except EdgeError:
-            raise
+        except EdgeError as error:
+            if operation.operator is None or operation.where in str(error):
+                raise
+            raise BadArtifactError(f"{operation.where}: {error}", hint=error.hint) from None
         except Exception as error:  # an operator fed what it does not take: whatever torch says of it
             raise BadArtifactError(f"{operation.where} cannot be computed: {_line(error)}", hint=AGAIN) from error
         found = found if isinstance(found, tuple) and len(operation.outputs) != 1 else (found,)
