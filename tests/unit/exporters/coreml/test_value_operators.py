@@ -287,3 +287,24 @@ def test_an_absurd_size_is_refused_before_anything_is_allocated(name, settings):
 def test_filling_an_absurd_shape_allocates_nothing():
     filled = OPERATORS["fill"].compute(torch.tensor([2**20, 2**20]), torch.tensor(3.0))
     assert (filled.shape, filled.untyped_storage().nbytes()) == ((2**20, 2**20), 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "shape"),
+    [
+        ("pad", {"pad": torch.tensor([1, 1, 2, 2]), "mode": "reflect"}, (2, 3, 6, 9)),
+        ("tile", {"reps": torch.tensor([1, 2, 1, 2])}, (2, 6, 4, 10)),
+        ("slice_by_index", {"begin": torch.tensor([0] * 4), "end": torch.tensor([2, 3, 2, 4])}, (2, 3, 2, 4)),
+        ("gather", {"indices": torch.tensor([[0, 1]]), "axis": torch.tensor(-1)}, (2, 3, 4, 1, 2)),
+        ("gather_nd", {"indices": torch.tensor([[0, 1]]), "validate_indices": True}, (1, 4, 5)),
+        ("resize_bilinear", {"target_size_height": torch.tensor(8), "target_size_width": torch.tensor(2)}, (2, 3, 8, 2)),
+        ("resize", {"shape": torch.tensor([0, 7]), "resized_dims": torch.tensor(2)}, (2, 3, 4, 7)),
+        ("crop_resize", {"boxes": torch.rand(2, 4), "target_width": torch.tensor(6), "opset": 17}, (2, 3, 1, 6)),
+        ("argsort", {}, (2, 3, 4, 5)),
+        ("cumsum", {"exclusive": True}, (2, 3, 4, 5)),
+        ("reverse_sequence", {"lengths": torch.tensor([1, 2])}, (2, 3, 4, 5)),
+    ],
+)  # fmt: skip
+def test_an_operator_can_be_rehearsed_on_shapes_alone(name, settings, shape):
+    x = torch.empty(2, 3, 4, 5, device="meta")
+    assert OPERATORS[name].compute(x, **settings).shape == shape
