@@ -13,6 +13,15 @@ REASONS: dict[str, str] = {
         "an integer matrix times a real one: the kind of the result depends on which of them is constant, which an operator "
         "is not told here"
     ),
+    r"TestScatter::test_ios17_invalid_indices\[.*validate_indices=False": (
+        "expects any result but the usual one for an index outside, which the operator's description leaves undefined"
+    ),
+    r"iOS15/.*TestResample::test_builder_to_backend_smoke\[": (
+        "its values agree; then it counts the casts that a conversion to float16 adds, and float32 adds none"
+    ),
+    r"iOS1[67]/.*TestCropResize::test_builder_to_backend_ios1[67]\[": (
+        "expects 7.899 where bilinear interpolation of its decimal numbers gives 7.9: the figure of a half-precision run"
+    ),
     r"TestRNN::.*float16": (
         "expects what unrounded inputs and weights give, and float16 rounds them: sums of 80 products are more than one "
         "step away"

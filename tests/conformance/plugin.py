@@ -14,6 +14,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,6 +29,7 @@ from coremltools.converters.mil import testing_reqs, testing_utils
 from coremltools.models import MLModel
 from coremltools.models import utils as model_utils
 
+from edge.errors import EdgeError
 from exporters.coreml import package
 from exporters.coreml.runtime import features
 from exporters.coreml.runtime.interpreter import Arithmetic
@@ -88,7 +90,10 @@ def predict(self: MLModel, data: Any, state: Any = None) -> Any:
     )
     RUNNING.case.predictions += 1
     model = _reference(self)
-    return model.predict(_declared(model.description, data), state)
+    try:
+        return model.predict(_declared(model.description, data), state)
+    except EdgeError as error:  # as the framework says it, for the tests that ask for an error
+        raise RuntimeError(f"Unable to compute the prediction using ML Program: {error}") from error
 
 
 def make_state(self: MLModel) -> dict[str, Any]:
@@ -125,11 +130,10 @@ def compare_backend(
 
 
 def _declares_half(model: MLModel) -> bool:
-    return any(
-        output.type.tensorType.dataType == HALF
-        for operation in package.operations(model.get_spec())
-        for output in operation.outputs
-    )
+    spec = model.get_spec()
+    inputs = (value for function in spec.mlProgram.functions.values() for value in function.inputs)
+    made = (value for operation in package.operations(spec) for value in operation.outputs)
+    return any(value.type.tensorType.dataType == HALF for value in chain(inputs, made))
 
 
 def _reference(model: MLModel) -> ReferenceModel:
