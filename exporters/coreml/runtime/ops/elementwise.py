@@ -12,7 +12,7 @@ from exporters.coreml.runtime.ops.table import Table, family
 TABLE: Table = {}
 operator = family(TABLE)
 
-UNARY = {
+UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "abs": torch.abs, "acos": torch.acos, "asin": torch.asin, "atan": torch.atan, "atanh": torch.atanh,
     "ceil": torch.ceil, "cos": torch.cos, "cosh": torch.cosh, "erf": torch.erf, "exp": torch.exp, "floor": torch.floor,
     "logical_not": torch.logical_not, "round": torch.round, "sign": torch.sign, "sin": torch.sin, "sinh": torch.sinh,
@@ -20,7 +20,7 @@ UNARY = {
 }  # fmt: skip
 """`round` takes halves to the even neighbour."""
 
-BINARY = {
+BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "maximum": torch.maximum, "minimum": torch.minimum,
     "floor_div": torch.floor_divide, "mod": torch.remainder, "pow": torch.pow, "equal": torch.eq, "not_equal": torch.ne,
     "greater": torch.gt, "greater_equal": torch.ge, "less": torch.lt, "less_equal": torch.le,
