@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +15,7 @@ from edge.card import Card
 from edge.errors import UsageError
 from edge.lint import Hint
 from edge.measurement import Source
+from edge.numerics import OperatorNumerics
 from edge.parts import Parts
 from edge.spec import PictureLayout, Precision, Recipe
 from edge.toolchain import installed_version
@@ -107,3 +108,13 @@ class Exporter(ABC):
     def lint(self, path: Path) -> tuple[Hint, ...]:  # noqa: ARG002
         """What may keep the target's accelerator from running the file, where rules are known. Raises `BadArtifactError`."""
         return ()
+
+    def numerics(self, path: Path, rows: Iterable[Sequence[NDArray[Any]]]) -> list[OperatorNumerics]:  # noqa: ARG002
+        """What float16 costs each operator of the file, over rows of inputs in the card's order.
+
+        Raises `BadArtifactError`, and `UsageError` for a target whose runtime does not show it.
+        """
+        raise UsageError(
+            f"what float16 costs the operators of {path.name} cannot be seen: its runtime executes it as one piece",
+            hint="ask it of the same model exported with --target coreml",
+        )

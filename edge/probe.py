@@ -18,6 +18,8 @@ PHOTOGRAPHS = 32
 BORDERS = 16
 NOISE = 16
 INPUTS = PHOTOGRAPHS + BORDERS + NOISE
+FEW = (0, 1, PHOTOGRAPHS + 8, INPUTS - 1)
+"""Rows for work that is too much for all of them: two photographs, a border and noise."""
 
 Pictures = NDArray[np.uint8]
 

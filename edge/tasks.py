@@ -96,6 +96,21 @@ def _time_ms(runner: Runner, inputs: list[NDArray[Any]]) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
+def numerics(path: str) -> dict[str, Any]:
+    """What float16 costs each operator of a file, over a few of the probe's inputs."""
+    from edge import probe
+
+    exporter = plugins.exporter_for(Path(path))
+    card = exporter.card(Path(path))
+    if card.preprocess is None:
+        columns = probe.tensors(card.inputs)
+    else:
+        columns = [card.file_input(probe.pictures(card.preprocess)).astype(card.inputs[0].dtype)]
+    rows = [tuple(column[row : row + 1] for column in columns) for row in probe.FEW]
+    found = exporter.numerics(Path(path), rows)
+    return {"inputs": len(rows), "operators": [asdict(each) for each in found]}
+
+
 def bisect_against_file(path: str, sound: str, probe: str, bound: float) -> dict[str, Any]:
     """The first operator of the file at `path` that does not compute what it does in `sound`, on probe inputs.
 

@@ -12,6 +12,7 @@ from edge.card import Card
 from edge.check import check
 from edge.errors import BadArtifactError, UsageError
 from edge.export_folder import RECORD, recorded_files, recorded_request
+from edge.numerics import OperatorNumerics
 from edge.reference import Kind, ModelRequest
 from edge.spec import Recipe
 from edge.verify import FAILED, Verdict
@@ -41,6 +42,19 @@ def describe(path: Path, logs: Path) -> dict[str, Any]:
     )
     found: dict[str, Any] = worker.run(job)
     return found
+
+
+def float16_costs(path: Path, logs: Path, lost_bits: float) -> dict[str, Any]:
+    """What float16 would cost the operators of a file: those that lose more than `lost_bits`, in the file's order.
+
+    Raises `BadArtifactError`, and `UsageError` for a target whose runtime does not show it.
+    """
+    doing = f"computing {path.name} in float16"
+    job = worker.Job("edge.tasks:numerics", {"path": str(path)}, logs / f"{path.name}.log", doing, BadArtifactError)
+    found = worker.run(job)
+    operators = [OperatorNumerics(**fields) for fields in found["operators"]]
+    flagged = [each.fields(lost_bits) for each in operators if each.why(lost_bits)]
+    return {"inputs": found["inputs"], "operators": len(operators), "lost_bits": lost_bits, "flagged": flagged}
 
 
 def verify_files(

@@ -11,6 +11,7 @@ import typer
 from edge.cli.output import Json, Quiet, emit, table
 from edge.lint import shortened
 from edge.logs import log_folder
+from edge.numerics import LOST_BITS
 
 
 def inspect(
@@ -19,16 +20,23 @@ def inspect(
         bool,
         typer.Option("--lint", help="What may keep an accelerator from running the file: hints, with their sources."),
     ] = False,
+    numerics: Annotated[
+        bool, typer.Option("--numerics", help="What float16 would cost each operator: overflow, underflow, bits lost.")
+    ] = False,
+    lost_bits: Annotated[
+        float, typer.Option(min=0, max=11, help="With --numerics: bits that an operator may lose unmentioned.")
+    ] = LOST_BITS,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Show what is inside a file."""
     from edge import plugins, whole
-    from edge.verification import describe
+    from edge.verification import describe, float16_costs
 
     plugins.exporter_for(artifact)
     with log_folder() as logs:
         found = describe(artifact, logs)
+        costs = float16_costs(artifact, logs, lost_bits) if numerics else None
     card, contents = json.loads(str(found["card"])), found["contents"]
     delegates = {name: contents[name] for name in ("partitions", "inside", "outside")}
     if as_json:
@@ -40,6 +48,7 @@ def inspect(
             "operators": contents["operators"],
             "delegates": delegates,
             "lint": found["lint"],
+            **({} if costs is None else {"numerics": costs}),
         }
         return emit("inspect", document)
     if quiet:
@@ -55,7 +64,9 @@ def inspect(
         ("operator", "count"),
         ((name, str(count)) for name, count in sorted(contents["operators"].items(), key=lambda item: -item[1])),
     )
-    return _print_hints(found["lint"]) if lint else None
+    if lint:
+        _print_hints(found["lint"])
+    return None if costs is None else _print_costs(costs)
 
 
 def _print_hints(hints: list[dict[str, Any]]) -> None:
@@ -70,3 +81,13 @@ def _print_hints(hints: list[dict[str, Any]]) -> None:
 def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _print_costs(costs: dict[str, Any]) -> None:
+    flagged = costs["flagged"]
+    print(f"\nIn float16, over {costs['inputs']} inputs: {len(flagged)} of {costs['operators']} operators suffer.")
+    if flagged:
+        table(
+            ("operator", "type", "what float16 does to it"),
+            ((each["name"], each["type"], "; ".join(each["why"])) for each in flagged),
+        )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from numpy.typing import NDArray
 
 from edge.card import KEY, Card
 from edge.errors import BadArtifactError
 from edge.exporter import Contents, Exporter, Runner
 from edge.lint import Hint
 from edge.measurement import Source
+from edge.numerics import OperatorNumerics
 from edge.parts import Parts
 from edge.spec import PictureLayout, Recipe
 from exporters.coreml import package, predict, weights
@@ -84,3 +88,11 @@ class CoreML(Exporter):
         from exporters.coreml.lint import lint
 
         return lint(package.read(path))
+
+    def numerics(self, path: Path, rows: Iterable[Sequence[NDArray[Any]]]) -> list[OperatorNumerics]:
+        """As the reference runtime computes it, whatever precision the file has."""
+        from exporters.coreml.runtime import model
+        from exporters.coreml.runtime.numerics import numerics
+
+        loaded = model.load(path)
+        return numerics(loaded, (predict.to_features(loaded.description, row) for row in rows))

@@ -128,6 +128,16 @@ def test_inspect_gives_hints_about_placement_with_their_sources(files):
     assert "source: hollance" in shown
 
 
+def test_inspect_tells_what_float16_would_cost(files):
+    told = document("inspect", files["coreml"], "--numerics")["numerics"]
+    assert told["operators"] > 0
+    assert told["flagged"] == []
+    assert "0 of" in edge("inspect", files["coreml"], "--numerics").stdout
+    refused = edge("inspect", files["executorch"], "--numerics")
+    assert refused.returncode == 2
+    assert "--target coreml" in refused.stderr
+
+
 def test_core_ml_is_executed_and_timed_by_the_reference_runtime_which_says_so(files):
     timed = document("profile", files["coreml"], "--runs", "3")
     if sys.platform == "linux":

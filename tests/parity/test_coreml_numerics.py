@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,8 +19,9 @@ from edge.spec import Recipe
 from exporters.coreml.runtime import model
 from exporters.coreml.runtime.constants import Stored
 from exporters.coreml.runtime.interpreter import Arithmetic, Interpreter
+from exporters.coreml.runtime.model import ReferenceModel
 from exporters.coreml.runtime.numerics import numerics
-from exporters.coreml.runtime.program import Function, Reference
+from exporters.coreml.runtime.program import Reference
 
 pytest.importorskip("coremltools")
 NETWORKS = ("efficientvit_mini", "efficientformer_mini")
@@ -27,8 +29,8 @@ FAULTS = 50
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory) -> dict[str, tuple[Function, list[dict[str, torch.Tensor]]]]:
-    """Functions read back from packages, with two inputs each."""
+def networks(tmp_path_factory) -> dict[str, tuple[ReferenceModel, list[dict[str, np.ndarray]]]]:
+    """Models read back from packages, with two inputs each."""
     folder = tmp_path_factory.mktemp("numerics")
     return {name: _network(name, folder / f"{name}.mlpackage") for name in NETWORKS}
 
@@ -40,21 +42,21 @@ def _network(name, path):
     loaded = model.load(path)
     (feature,) = loaded.description.input
     pictures = network.preprocess.normalise(probe.pictures(network.preprocess)[[0, -1]])
-    return loaded.interpreter.function, [{feature.name: torch.from_numpy(picture[None])} for picture in pictures]
+    return loaded, [{feature.name: picture[None]} for picture in pictures]
 
 
-def largest(function: Function, inputs) -> dict[int, tuple[float, float]]:
+def largest(loaded: ReferenceModel, inputs) -> dict[int, tuple[float, float]]:
     """Per operation, the largest magnitude and the root mean square of its first result, computed exactly."""
-    interpreter = Interpreter(function, Arithmetic.EXACT)
     found = {}
-    for step in interpreter.steps(inputs[0], {}):
+    for step in loaded.steps(inputs[0]):
         value = step.values[0]
         found[step.operation.index] = (float(value.abs().max()), float(value.double().square().mean().sqrt()))
     return found
 
 
-def scaled(function: Function, layer: int, factor: float) -> Function:
-    """The function with the weight and bias of one layer multiplied."""
+def scaled(loaded: ReferenceModel, layer: int, factor: float) -> ReferenceModel:
+    """The model with the weight and bias of one layer multiplied."""
+    function = loaded.interpreter.function
     names = {
         operand.name
         for operation in function.body.operations
@@ -68,44 +70,45 @@ def scaled(function: Function, layer: int, factor: float) -> Function:
         else operation
         for operation in function.body.operations
     )
-    return replace(function, body=replace(function.body, operations=operations))
+    changed = replace(function, body=replace(function.body, operations=operations))
+    return replace(loaded, interpreter=Interpreter(changed, Arithmetic.EXACT))
 
 
 def _times(value, factor: float) -> torch.Tensor:
     return (value.tensor() if isinstance(value, Stored) else value) * factor
 
 
-def faults(networks) -> Iterator[tuple[Function, list, int]]:
+def faults(networks) -> Iterator[tuple[ReferenceModel, list, int]]:
     """Seeded: a layer of one of the networks whose results are made too large, or too small, for float16."""
     random = Random(0)
     sizes = {name: largest(*network) for name, network in networks.items()}
     for number in range(FAULTS):
         name = random.choice(NETWORKS)
-        function, inputs = networks[name]
-        layers = [each.index for each in function.body.operations if each.type in {"conv", "linear"}]
+        loaded, inputs = networks[name]
+        layers = [each.index for each in loaded.interpreter.function.body.operations if each.type in {"conv", "linear"}]
         layer = random.choice(layers)
         peak, rms = sizes[name][layer]
         factor = 65504 * random.uniform(1.5, 50) / peak if number % 2 else 2.0 ** random.uniform(-26, -18) / rms
-        yield scaled(function, layer, factor), inputs, layer
+        yield scaled(loaded, layer, factor), inputs, layer
 
 
 def test_seeded_overflows_and_underflows_are_flagged_at_their_operator(networks):
     flagged = 0
-    for function, inputs, layer in faults(networks):
-        first = next((row for row in numerics(function, inputs) if row.why()), None)
+    for loaded, inputs, layer in faults(networks):
+        first = next((row for row in numerics(loaded, inputs) if row.why()), None)
         flagged += first is not None and first.index == layer
     assert flagged >= 0.9 * FAULTS
 
 
 def test_sound_networks_raise_no_alarm(networks):
-    rows = [row for function, inputs in networks.values() for row in numerics(function, inputs)]
+    rows = [row for network in networks.values() for row in numerics(*network)]
     assert len(rows) > 150
     assert [row.name for row in rows if row.why()] == []
 
 
 def test_an_overflow_says_how_many_values_it_struck(networks):
-    function, inputs = networks["efficientvit_mini"]
-    layer = next(each.index for each in function.body.operations if each.type == "conv")
-    struck = next(row for row in numerics(scaled(function, layer, 1e9), inputs) if row.index == layer)
+    loaded, inputs = networks["efficientvit_mini"]
+    layer = next(each.index for each in loaded.interpreter.function.body.operations if each.type == "conv")
+    struck = next(row for row in numerics(scaled(loaded, layer, 1e9), inputs) if row.index == layer)
     assert 0 < struck.overflowed <= struck.values
     assert "overflow" in struck.why()[0]

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from edge.numerics import OperatorNumerics
 from exporters.coreml.runtime.interpreter import Arithmetic, Interpreter
+from exporters.coreml.runtime.model import ReferenceModel
 from exporters.coreml.runtime.ops.table import MOVES
 from exporters.coreml.runtime.program import Function, Operation
 
-LARGEST = 65504.0
 SMALLEST_NORMAL = 2.0**-14
 ORDINARY = 2.0**-11
 """Half a unit in the last of float16's 11 bits (IEEE 754 binary16)."""
@@ -55,15 +54,17 @@ class _Sums:
         return _bits(self.error, self.exact)
 
 
-def numerics(function: Function, inputs: Iterable[Mapping[str, Any]]) -> list[OperatorNumerics]:
-    """Every operator of `function` that computes floating-point values, in the file's order.
+def numerics(model: ReferenceModel, inputs: Iterable[Mapping[str, Any]]) -> list[OperatorNumerics]:
+    """Every operator of the model that computes floating-point values, in the file's order, over features by name.
 
     Operators that only move values, and those inside the blocks of others, are not listed.
     """
-    exact, half = Interpreter(function, Arithmetic.EXACT), Interpreter(function, Arithmetic.FP16)
+    function = model.interpreter.function
+    exact = replace(model, interpreter=Interpreter(function, Arithmetic.EXACT))
+    half = replace(model, interpreter=Interpreter(function, Arithmetic.FP16))
     sums: dict[int, _Sums] = {}
     for given in inputs:
-        for wide, narrow in zip(exact.steps(given, {}), half.steps(given, {}), strict=True):
+        for wide, narrow in zip(exact.steps(given), half.steps(given), strict=True):
             for computed, rounded, reference in zip(narrow.computed, narrow.values, wide.values, strict=True):
                 if isinstance(computed, Tensor) and computed.is_floating_point():
                     sums.setdefault(narrow.operation.index, _Sums()).add(computed, rounded, reference)
