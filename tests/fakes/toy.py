@@ -83,3 +83,10 @@ class ValueDependent(nn.Module):
 def value_dependent() -> nn.Module:
     """A module that does not export."""
     return ValueDependent()
+
+
+def other_network() -> tuple[nn.Module, dict]:
+    """The toy classifier with another head: a file of `network` is not this one."""
+    module, facts = network()
+    module.head.bias.data += 1
+    return module, facts
