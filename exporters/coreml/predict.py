@@ -36,7 +36,9 @@ def executed_by() -> str:
     """What `runner` executes with, in words."""
     if _has_framework():
         return f"Core ML (coremltools {installed_version('coremltools') or 'missing'})"
-    return f"edge's reference runtime {installed_version('edge-toolchain')} (ML Program semantics on the CPU, not Core ML)"
+    return (
+        f"edge's reference runtime {installed_version('edge-toolchain')} (ML Program semantics on the CPU, not Core ML)"
+    )
 
 
 def timed_as() -> Source:
@@ -46,9 +48,7 @@ def timed_as() -> Source:
 
 def to_features(description: Any, values: Sequence[NDArray[Any]]) -> dict[str, Any]:
     """Inputs in the card's order, by name, as Core ML takes them: PIL pictures for planes of 0..255, or arrays."""
-    return {
-        feature.name: _to_feature(feature, value) for feature, value in zip(description.input, values, strict=True)
-    }
+    return {feature.name: _to_feature(feature, value) for feature, value in zip(description.input, values, strict=True)}
 
 
 def from_features(description: Any, results: Mapping[str, Any], card: Card) -> tuple[NDArray[np.float32], ...]:

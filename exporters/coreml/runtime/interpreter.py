@@ -12,16 +12,14 @@ from torch import Tensor
 
 from edge.errors import BadArtifactError, EdgeError
 from exporters.coreml.package import AGAIN
-from exporters.coreml.runtime.constants import LARGEST_TENSOR_BYTES, Stored
+from exporters.coreml.runtime import rehearsal
+from exporters.coreml.runtime.constants import Stored
 from exporters.coreml.runtime.datatypes import DataType, Kind
-from exporters.coreml.runtime.features import State
 from exporters.coreml.runtime.ops.table import MOVES, Value
 from exporters.coreml.runtime.program import Block, Declared, Function, Operand, Operation, Reference
 
 MOST_TURNS = 2**16
 """Loops that turn more often in one run, all together, do not end: no network's come near."""
-LARGEST_SETTING = 1024
-"""Integer tensors up to this size may be shapes or axes: a rehearsal keeps their values."""
 
 
 class Arithmetic(StrEnum):
@@ -151,26 +149,11 @@ class Interpreter:
         return found
 
     def _rehearse(self, operation: Operation, operands: dict[str, Value], needed: Iterable[str]) -> None:
-        """Go through the operator on shapes alone before it allocates anything: a small file can ask for a huge result.
-
-        Once for each combination of shapes. Operators whose result depends on values cannot be rehearsed; their results
-        are no larger than their inputs.
-        """
-        asked = tuple(_rehearsal_key(operands[name]) for name in needed)
-        if self._rehearsed.get(id(operation)) == asked:
-            return
-        assert operation.operator is not None
-        try:
-            found = operation.operator.compute(**{name: _shape_only(value) for name, value in operands.items()})
-        except Exception:  # no rehearsal for this one; a real fault shows when it runs
-            found = ()
-        for value in found if isinstance(found, tuple) else (found,):
-            if isinstance(value, Tensor) and value.numel() * value.itemsize > LARGEST_TENSOR_BYTES:
-                raise BadArtifactError(
-                    f"{operation.where} would make a tensor of shape {tuple(value.shape)}",
-                    hint="do not trust this file",
-                )
-        self._rehearsed[id(operation)] = asked
+        """Refuse a huge result, once for each combination of shapes."""
+        asked = tuple(rehearsal.key(operands[name]) for name in needed)
+        if operation.operator is not None and self._rehearsed.get(id(operation)) != asked:
+            rehearsal.refuse_huge(operation.type, operation.operator, operands)
+            self._rehearsed[id(operation)] = asked
 
     def _settle(self, declared: Declared, value: Value, where: str, *, moved: bool = False) -> Value:
         """The value in the width that the file declares for it. Raises `BadArtifactError` when its kind or shape differ."""
@@ -253,24 +236,6 @@ def _decoded(operand: Operand) -> Operand:
     if isinstance(operand, tuple):
         return tuple(_decoded(one) for one in operand)
     return operand.tensor() if isinstance(operand, Stored) else operand
-
-
-def _rehearsal_key(value: Value) -> Any:
-    if isinstance(value, Tensor):
-        return value.tolist() if _is_setting(value) else value.shape
-    return tuple(_rehearsal_key(one) for one in value) if isinstance(value, tuple) else None
-
-
-def _shape_only(value: Value) -> Value:
-    if isinstance(value, State):
-        return State(value.value.to("meta"))
-    if isinstance(value, Tensor):
-        return value if _is_setting(value) else value.to("meta")
-    return tuple(_shape_only(one) for one in value) if isinstance(value, tuple) else value
-
-
-def _is_setting(value: Tensor) -> bool:
-    return value.dim() == 0 or (value.dim() == 1 and not value.is_floating_point() and len(value) <= LARGEST_SETTING)
 
 
 def _kind(value: Tensor) -> Kind:

@@ -56,3 +56,6 @@ OPERATORS: dict[str, Operator] = (
     | states.TABLE
     | values.TABLE
 )
+
+PAIRWISE = frozenset(elementwise.TABLE.keys() | activation.TABLE.keys() | normalization.TABLE.keys() | {"select"})
+"""Operators that combine values at equal places, broadcasting: a result is no larger than the longest axes of all operands."""

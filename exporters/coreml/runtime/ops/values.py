@@ -47,8 +47,8 @@ def select(cond: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Te
 
 @operator("fill")
 def fill(shape: Tensor, value: Tensor = ZERO) -> Tensor:
-    """A view of the one value: nothing is allocated, whatever the shape."""
-    return value.reshape(()).expand(integers(shape))
+    """A view of the one value; what goes on from it may be a copy."""
+    return value.reshape(()).expand(affordable(integers(shape)))
 
 
 @operator("fill_like")
