@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from edge.errors import BadArtifactError
@@ -119,18 +119,25 @@ def function(model: Any, name: str, weights: Weights) -> Function:
             f"opset {message.opset!r} is unknown here", hint=f"known: {', '.join(OPSETS)} (iOS 15 to 18)"
         )
     opset = OPSETS[message.opset]
-    inputs = tuple(_declared(value, f"input {value.name!r}") for value in message.inputs)
+    reader = _Reader(weights, opset)
+    inputs = tuple(reader.declared(value, f"input {value.name!r}") for value in message.inputs)
     body = message.block_specializations[message.opset]
-    return Function(name, opset, _Reader(weights, opset).block(body, inputs, set()))
+    return Function(name, opset, reader.block(body, inputs, set()))
 
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads blocks; counts operations through all of them, as the file lists them."""
+    """Reads blocks; counts operations through all of them, as the file lists them.
+
+    A program says the same types and settings hundreds of times: each is read once, known by its bytes.
+    """
 
     weights: Weights
     opset: int
     count: int = 0
+    values: dict[bytes, Operand] = field(default_factory=dict)
+    types: dict[bytes, tuple[DataType | None, Shape | None]] = field(default_factory=dict)
+    sound: set[tuple[str, ...]] = field(default_factory=set)
 
     def block(self, message: Any, inputs: tuple[Declared, ...], around: set[str]) -> Block:
         visible = set(around)
@@ -157,15 +164,15 @@ class _Reader:
         }
         for parameter, value in message.attributes.items():
             if parameter != "name":
-                operands[parameter] = constants.value(value, self.weights, f"{parameter} of {where}")
+                operands[parameter] = self.value(value, parameter, where)
         return Operation(
             message.type,
             name,
             index,
             operands,
-            tuple(_declared(value, where) for value in outputs),
+            tuple(self.declared(value, where) for value in outputs),
             tuple(
-                self.block(block, tuple(_declared(value, where) for value in block.inputs), visible)
+                self.block(block, tuple(self.declared(value, where) for value in block.inputs), visible)
                 for block in message.blocks
             ),
             self.operator(message.type, operands, where),
@@ -178,7 +185,7 @@ class _Reader:
                 _need(visible, binding.name, where)
                 bound.append(Reference(binding.name))
             else:
-                bound.append(constants.value(binding.value, self.weights, f"{parameter} of {where}"))
+                bound.append(self.value(binding.value, parameter, where))
         if not bound:
             raise BadArtifactError(f"{where} has nothing for {parameter!r}", hint=AGAIN)
         return tuple(bound) if len(bound) > 1 or parameter in LISTS else bound[0]
@@ -194,22 +201,32 @@ class _Reader:
         operator = OPERATORS[kind]
         if operator.wants_opset:
             operands["opset"] = self.opset
-        if wrong := operator.unknown(operands):
-            raise BadArtifactError(f"{where} takes no {', '.join(wrong)}", hint=AGAIN)
-        if absent := operator.absent(operands):
-            raise BadArtifactError(f"{where} lacks {', '.join(absent)}", hint=AGAIN)
+        if (kind, *operands) not in self.sound:
+            if wrong := operator.unknown(operands):
+                raise BadArtifactError(f"{where} takes no {', '.join(wrong)}", hint=AGAIN)
+            if absent := operator.absent(operands):
+                raise BadArtifactError(f"{where} lacks {', '.join(absent)}", hint=AGAIN)
+            self.sound.add((kind, *operands))
         return operator
 
+    def value(self, message: Any, parameter: str, where: str) -> Operand:
+        known = message.SerializeToString()
+        if known not in self.values:
+            self.values[known] = constants.value(message, self.weights, f"{parameter} of {where}")
+        return self.values[known]
 
-def _declared(message: Any, where: str) -> Declared:
-    kind = message.type.WhichOneof("type")
-    if kind == "stateType":
-        kind, message_type = message.type.stateType.wrappedType.WhichOneof("type"), message.type.stateType.wrappedType
-    else:
-        message_type = message.type
-    if kind != "tensorType":
-        return Declared(message.name)
-    return Declared(message.name, *constants.tensor_type(message_type.tensorType, where))
+    def declared(self, message: Any, where: str) -> Declared:
+        known = message.type.SerializeToString()
+        if known not in self.types:
+            self.types[known] = _tensor_type(message.type, where)
+        return Declared(message.name, *self.types[known])
+
+
+def _tensor_type(message: Any, where: str) -> tuple[DataType | None, Shape | None]:
+    """The data type and shape of a value that is a tensor, or a state that holds one."""
+    if message.WhichOneof("type") == "stateType":
+        message = message.stateType.wrappedType
+    return constants.tensor_type(message.tensorType, where) if message.HasField("tensorType") else (None, None)
 
 
 def _make(visible: set[str], name: str, where: str) -> None:
