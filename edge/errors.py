@@ -64,7 +64,7 @@ class DeviceError(EdgeError):
 
 
 class NotExecutableHereError(EdgeError):
-    """A sound file that no runtime of this machine can execute."""
+    """A file that no runtime of this machine can execute: it asks for what they do not know."""
 
     code = 6
 

@@ -82,7 +82,7 @@ class Exporter(ABC):
     def load(self, path: Path) -> Runner:
         """Load the file into this machine's runtime.
 
-        Raises `BadArtifactError` when it is damaged, `NotExecutableHereError` when there is no runtime for it here.
+        Raises `BadArtifactError` when it is damaged, `NotExecutableHereError` when no runtime here knows what is in it.
         """
 
     def take_apart(self, path: Path) -> Parts:

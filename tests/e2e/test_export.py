@@ -119,6 +119,21 @@ def test_inspect_shows_card_operators_and_delegates(files):
     assert shown["delegates"]["partitions"] >= 1
 
 
+def test_a_file_with_an_operator_that_nothing_here_knows_is_not_executed_and_says_which(files, tmp_path):
+    from exporters.coreml import package
+
+    path = tmp_path / "newer.mlpackage"
+    shutil.copytree(files["coreml"], path)
+    model = package.read(path)
+    next(each for each in package.operations(model) if each.type == "conv").type = "conv_of_tomorrow"
+    package.model_file(path).write_bytes(model.SerializeToString())
+    done = edge("verify", path, "--against", NETWORK, "--json")
+    assert done.returncode == 6
+    verdict = json.loads(done.stdout)
+    assert (verdict["verdict"], verdict["executed_by"], verdict["relative_error"]) == ("not executed", "nothing", None)
+    assert "conv_of_tomorrow" in verdict["reason"]
+
+
 def test_inspect_gives_hints_about_placement_with_their_sources(files):
     hints = document("inspect", files["coreml"], "--lint")["lint"]
     assert {"float32"} <= {hint["rule"] for hint in hints}

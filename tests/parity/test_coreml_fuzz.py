@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.errors import UsageError
+from edge.errors import NotExecutableHereError, UsageError
 from edge.spec import Precision, Recipe
 from exporters.coreml import package
 from exporters.coreml.proto import model_class
@@ -139,7 +139,7 @@ def attempt(path: Path, given: np.ndarray) -> bool:
     try:
         loaded = load(path)
         loaded.predict({feature.name: given for feature in loaded.description.input})
-    except UsageError as error:
+    except (UsageError, NotExecutableHereError) as error:
         assert str(error)
         return False
     return True

@@ -46,7 +46,10 @@ class ReferenceModel:
 
 
 def load(path: Path, arithmetic: Arithmetic = Arithmetic.DECLARED, function_name: str = "") -> ReferenceModel:
-    """Load the package at `path`: its default function, or the one named. Raises `BadArtifactError`."""
+    """Load the package at `path`: its default function, or the one named.
+
+    Raises `BadArtifactError`, and `NotExecutableHereError` for an operator that is unknown here.
+    """
     model = package.read(path)
     name = function_name or model.description.defaultFunctionName or "main"
     loaded = function(model, name, Weights(path))

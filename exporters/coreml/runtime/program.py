@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.errors import BadArtifactError
+from edge.errors import BadArtifactError, NotExecutableHereError
 from exporters.coreml.package import AGAIN
 from exporters.coreml.runtime import constants
 from exporters.coreml.runtime.constants import Shape
@@ -104,8 +104,8 @@ class Function:
 def function(model: Any, name: str, weights: Weights) -> Function:
     """The function `name` of a `Model` message.
 
-    Raises `BadArtifactError` when there is none, when an operand is used before it is made (or never made), when an
-    operator or parameter is unknown, or when a declared size is absurd.
+    Raises `BadArtifactError` when there is none, when an operand is used before it is made (or never made), when a parameter
+    is unknown, or when a declared size is absurd; `NotExecutableHereError` when an operator or the opset is unknown.
     """
     functions = model.mlProgram.functions
     if name not in functions:
@@ -115,8 +115,9 @@ def function(model: Any, name: str, weights: Weights) -> Function:
     if message.opset not in message.block_specializations:
         raise BadArtifactError(f"function {name!r} has no body for its opset {message.opset!r}", hint=AGAIN)
     if message.opset not in OPSETS:
-        raise BadArtifactError(
-            f"opset {message.opset!r} is unknown here", hint=f"known: {', '.join(OPSETS)} (iOS 15 to 18)"
+        raise NotExecutableHereError(
+            f"the reference runtime does not know the opset {message.opset!r}",
+            hint=f"known: {', '.join(OPSETS)} (iOS 15 to 18)",
         )
     opset = OPSETS[message.opset]
     reader = _Reader(weights, opset)
@@ -194,8 +195,8 @@ class _Reader:
         if kind in CONTROL_FLOW:
             return None
         if kind not in OPERATORS:
-            raise BadArtifactError(
-                f"{where}, iOS {self.opset} operators: {kind!r} is not one that this runtime knows",
+            raise NotExecutableHereError(
+                f"{where}, iOS {self.opset} operators: {kind!r} is not one that the reference runtime knows",
                 hint="convert for an older target, or add the operator to exporters/coreml/runtime/ops",
             )
         operator = OPERATORS[kind]

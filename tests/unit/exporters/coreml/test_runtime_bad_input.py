@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edge.errors import BadArtifactError
+from edge.errors import BadArtifactError, NotExecutableHereError
 from exporters.coreml import package
 from exporters.coreml.proto import model_class
 from exporters.coreml.runtime import interpreter
@@ -155,7 +155,7 @@ def test_an_unknown_opset_lists_the_known(run):
     function = program.function
     function.block_specializations["CoreML99"].CopyFrom(program.body.block)
     function.opset = "CoreML99"
-    with pytest.raises(BadArtifactError, match="CoreML99") as caught:
+    with pytest.raises(NotExecutableHereError, match="CoreML99") as caught:
         run(program)
     assert "CoreML8" in caught.value.hint
 
@@ -170,7 +170,7 @@ def test_a_function_without_a_body_for_its_opset_is_refused(run):
 def test_an_unknown_operator_is_named_with_its_place(run):
     program = sound()
     parts(program).add.type = "fold_space"
-    with pytest.raises(BadArtifactError, match=r"operation 1 \(fold_space 'sum'\), iOS 17"):
+    with pytest.raises(NotExecutableHereError, match=r"operation 1 \(fold_space 'sum'\), iOS 17"):
         run(program)
 
 
