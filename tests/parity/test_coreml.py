@@ -27,6 +27,8 @@ from edge.measurement import Source
 from edge.passes.capture import capture
 from edge.spec import Precision, Recipe
 from exporters.coreml import package
+from exporters.coreml.runtime import ops
+from exporters.coreml.runtime.program import CONTROL_FLOW
 
 SINGLE, HALF = Recipe("coreml"), Recipe("coreml", Precision.FP16)
 MODEL = f"Data/{package.MODEL}"
@@ -279,6 +281,15 @@ def test_an_executed_package_gives_the_numbers_of_pytorch(name, recipe, bound, c
         for found, wanted in zip(run([each.numpy() for each in inputs]), case.expected(inputs), strict=True):
             assert wanted.std() > 1e-2
             assert np.abs(found - wanted).max() / wanted.std() < bound
+
+
+def test_all_operators_that_coremltools_registers_are_known_but_one():
+    from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
+
+    registered = set(SSAOpRegistry.core_ops) - {"_const_symbolic"}  # which never reaches a file
+    known = ops.OPERATORS.keys() | CONTROL_FLOW
+    assert registered - known == {"conv_quantized"}
+    assert len(registered & known) >= 160
 
 
 def test_what_executes_a_package_is_named(exporter):

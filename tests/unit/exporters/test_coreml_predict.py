@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from edge.card import Card, TensorSpec, WeightsOrigin
+from edge.errors import BadArtifactError
+from edge.measurement import Source
 from edge.spec import InputKind, Precision
+from exporters.coreml import predict
 from exporters.coreml.predict import from_features, to_features
 
 
@@ -50,3 +55,36 @@ def test_arrays_come_back_in_the_order_of_the_description():
     description = SimpleNamespace(predictedFeatureName="", output=[Feature(name="second"), Feature(name="first")])
     results = {"first": np.ones((1, 2)), "second": np.zeros((1, 3))}
     assert [output.shape for output in from_features(description, results, card())] == [(1, 3), (1, 2)]
+
+
+class Framework(SimpleNamespace):
+    """Stands for coremltools where Apple's framework is: it doubles what it is given."""
+
+    def __init__(self):
+        description = SimpleNamespace(
+            predictedFeatureName="",
+            input=[Feature(name="x", kind="multiArrayType")],
+            output=[Feature(name="y", kind="multiArrayType")],
+        )
+        spec = SimpleNamespace(description=description)
+        loaded = SimpleNamespace(predict=lambda given: {"y": given["x"] * 2}, get_spec=lambda: spec)
+        super().__init__(models=SimpleNamespace(MLModel=lambda path: loaded))
+
+
+def test_where_apples_framework_is_a_package_runs_in_it_and_the_verdict_says_so(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setitem(sys.modules, "coremltools", Framework())
+    (doubled,) = predict.runner(Path("m.mlpackage"), card())([np.ones((1, 2), np.float32)])
+    assert doubled.tolist() == [[2.0, 2.0]]
+    assert predict.executed_by().startswith("Core ML (coremltools")
+    assert predict.timed_as() is Source.MEASURED
+
+
+def test_what_the_framework_refuses_is_said_in_its_words(monkeypatch):
+    def refuse(path: str) -> None:
+        raise RuntimeError("compiler error")
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setitem(sys.modules, "coremltools", SimpleNamespace(models=SimpleNamespace(MLModel=refuse)))
+    with pytest.raises(BadArtifactError, match=r"Core ML refuses m\.mlpackage: compiler error"):
+        predict.runner(Path("m.mlpackage"), card())
