@@ -91,6 +91,9 @@ def verify_and_bisect(
     progress: Callable[[str, str], None],
 ) -> tuple[Verdict, Bisection | None]:
     """Verify one file, and find its first bad operator if it fails. Raises `BadArtifactError`, `UsageError`."""
+    if (path / RECORD).exists():
+        names = ", ".join(file.name for file in recorded_files(path))
+        raise UsageError("--bisect takes one file, not a folder", hint=f"it holds {names}")
     plugins.exporter_for(path)
     described = describe(path, logs)
     card = Card.from_json(described["card"])

@@ -95,6 +95,13 @@ def test_code_that_a_file_names_is_not_run_on_its_word(exported, files):
         assert f"--against {NETWORK}" in refused.stderr
 
 
+def test_bisecting_takes_one_file(exported):
+    refused = edge("verify", exported["folder"], "--against", NETWORK, "--bisect")
+    assert refused.returncode == 2
+    assert "takes one file" in refused.stderr
+    assert ".mlpackage" in refused.stderr
+
+
 def test_verify_takes_a_file_and_another_model(files):
     assert document("verify", files["onnx"], "--against", NETWORK)["verdict"] == "ok"
     other = edge("verify", files["onnx"], "--against", "efficientvit_mini", "--json")
