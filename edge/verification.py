@@ -45,16 +45,16 @@ def describe(path: Path, logs: Path) -> dict[str, Any]:
 
 
 def float16_costs(path: Path, logs: Path, lost_bits: float) -> dict[str, Any]:
-    """What float16 would cost the operators of a file: those that lose more than `lost_bits`, in the file's order.
+    """What float16 would cost each operator of a file, and the names of those that suffer or lose more than `lost_bits`.
 
     Raises `BadArtifactError`, and `UsageError` for a target whose runtime does not show it.
     """
     doing = f"computing {path.name} in float16"
     job = worker.Job("edge.tasks:numerics", {"path": str(path)}, logs / f"{path.name}.log", doing, BadArtifactError)
     found = worker.run(job)
-    operators = [OperatorNumerics(**fields) for fields in found["operators"]]
-    flagged = [each.fields(lost_bits) for each in operators if each.why(lost_bits)]
-    return {"inputs": found["inputs"], "operators": len(operators), "lost_bits": lost_bits, "flagged": flagged}
+    operators = [OperatorNumerics(**fields).fields(lost_bits) for fields in found["operators"]]
+    flagged = [each["name"] for each in operators if each["why"]]
+    return {"inputs": found["inputs"], "lost_bits": lost_bits, "flagged": flagged, "operators": operators}
 
 
 def verify_files(

@@ -84,10 +84,10 @@ def _short(value: object) -> str:
 
 
 def _print_costs(costs: dict[str, Any]) -> None:
-    flagged = costs["flagged"]
-    print(f"\nIn float16, over {costs['inputs']} inputs: {len(flagged)} of {costs['operators']} operators suffer.")
+    operators, flagged = costs["operators"], costs["flagged"]
+    print(f"\nIn float16, over {costs['inputs']} inputs: {len(flagged)} of {len(operators)} operators suffer.")
     if flagged:
         table(
             ("operator", "type", "what float16 does to it"),
-            ((each["name"], each["type"], "; ".join(each["why"])) for each in flagged),
+            ((each["name"], each["type"], "; ".join(each["why"])) for each in operators if each["why"]),
         )
