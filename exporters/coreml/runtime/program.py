@@ -166,17 +166,18 @@ class _Reader:
         for parameter, value in message.attributes.items():
             if parameter != "name":
                 operands[parameter] = self.value(value, parameter, where)
+        made = tuple(self.declared(value, where) for value in outputs)
         return Operation(
             message.type,
             name,
             index,
             operands,
-            tuple(self.declared(value, where) for value in outputs),
+            made,
             tuple(
                 self.block(block, tuple(self.declared(value, where) for value in block.inputs), visible)
                 for block in message.blocks
             ),
-            self.operator(message.type, operands, where),
+            self.operator(message.type, operands, made, where),
         )
 
     def operand(self, parameter: str, argument: Any, visible: set[str], where: str) -> Operand:
@@ -191,7 +192,9 @@ class _Reader:
             raise BadArtifactError(f"{where} has nothing for {parameter!r}", hint=AGAIN)
         return tuple(bound) if len(bound) > 1 or parameter in LISTS else bound[0]
 
-    def operator(self, kind: str, operands: dict[str, Operand], where: str) -> Operator | None:
+    def operator(
+        self, kind: str, operands: dict[str, Operand], made: tuple[Declared, ...], where: str
+    ) -> Operator | None:
         if kind in CONTROL_FLOW:
             return None
         if kind not in OPERATORS:
@@ -202,6 +205,8 @@ class _Reader:
         operator = OPERATORS[kind]
         if operator.wants_opset:
             operands["opset"] = self.opset
+        if operator.wants_declared and made:
+            operands["declared"] = made[0].data_type
         if (kind, *operands) not in self.sound:
             if wrong := operator.unknown(operands):
                 raise BadArtifactError(f"{where} takes no {', '.join(wrong)}", hint=AGAIN)

@@ -20,7 +20,8 @@ class Operator:
 
     Floating point arrives and leaves as float32, integers as they are held (see `datatypes`); what leaves is converted to
     the declared width by the interpreter. Parameters that are settings arrive as tensors too: see `integers` and `flag`.
-    A parameter `opset` receives the iOS release (15 to 18) where the meaning changed with it.
+    A parameter `opset` receives the iOS release (15 to 18) where the meaning changed with it, and `declared` the data type
+    that the file declares for the (first) result, where the operands do not decide it.
     """
 
     name: str
@@ -33,6 +34,10 @@ class Operator:
     @cached_property
     def wants_opset(self) -> bool:
         return "opset" in self._parameters
+
+    @cached_property
+    def wants_declared(self) -> bool:
+        return "declared" in self._parameters
 
     def unknown(self, given: Iterable[str]) -> list[str]:
         """Of the names given, those that are no parameter."""

@@ -72,6 +72,18 @@ def test_an_array_comes_back_in_the_type_of_its_feature(data_type, dtype, throug
     assert (found == given).all()
 
 
+@pytest.mark.parametrize(
+    ("data_type", "constant", "expected"), [(FLOAT32, [[1], [2]], [[3.5]]), (INT32, [[1.0], [2.0]], [[3]])]
+)
+def test_of_integers_times_reals_the_file_declares_what_the_product_is(data_type, constant, expected, through):
+    program = Program()
+    program.array_input("x", (1, 2), data_type)
+    program.body.constant("w", constant)
+    program.body.operation("matmul", {"y": (data_type, (1, 1))}, x="x", y="w")
+    program.output("y", data_type)
+    assert through(program).predict({"x": np.array([[1.5, 1]]).astype(type(expected[0][0]))})["y"].tolist() == expected
+
+
 def test_a_double_feature_takes_and_gives_float64(through):
     program, kind = identity()
     kind.multiArrayType.dataType = program.model.description.output[0].type.multiArrayType.dataType = 65600
