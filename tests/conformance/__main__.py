@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("-k", dest="matching", default="", help="as pytest's -k")
     options = parser.parse_args()
     options.summary.parent.mkdir(parents=True, exist_ok=True)
-    pytest.main([
+    ended = pytest.main([
         *([str(TESTS / name) for name in options.only] or [str(TESTS)]),
         "-c", os.devnull, "--rootdir", str(TESTS), "--import-mode=importlib", "--assert=plain", "-W", "ignore",
         "-q", "--tb=line", "--no-header", "--no-summary", "-p", "tests.conformance.plugin",
@@ -48,6 +48,9 @@ def main() -> int:
         print(*(f"nothing fails any more of: {pattern}" for pattern in stale(_failed(summary))), sep="\n")
     counts = summary["float32"]
     unexplained = [failure for failure in summary["failures"] if not failure["reason"]]
+    if ended not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        print(f"pytest did not reach the end of the cases: {ended}")
+        return 1
     return 1 if unexplained or counts["passed"] < NEEDED_SHARE * counts["executed"] or not summary["executed"] else 0
 
 
