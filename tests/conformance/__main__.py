@@ -42,15 +42,15 @@ def main() -> int:
         "-k", options.matching, "--conformance-summary", str(options.summary.resolve()),
         "--conformance-sample", str(options.sample), "--conformance-seed", str(options.seed),
     ])  # fmt: skip
+    if ended not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        print(f"pytest did not reach the end of the cases: {ended!r}")
+        return 1
     summary = json.loads(options.summary.read_text(encoding="utf-8"))
     print(*_lines(summary), sep="\n")
     if not (options.sample or options.only or options.matching):
         print(*(f"nothing fails any more of: {pattern}" for pattern in stale(_failed(summary))), sep="\n")
     counts = summary["float32"]
     unexplained = [failure for failure in summary["failures"] if not failure["reason"]]
-    if ended not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        print(f"pytest did not reach the end of the cases: {ended}")
-        return 1
     return 1 if unexplained or counts["passed"] < NEEDED_SHARE * counts["executed"] or not summary["executed"] else 0
 
 
