@@ -22,9 +22,24 @@ def halved(model: ModelProto) -> ModelProto:
     import onnx_ir
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
+    _unshare(model.graph)
     converted = onnx_ir.from_proto(convert_float_to_float16(model, keep_io_types=True))
     converted.graph.sort()  # the conversion appends its casts; a valid file has every node after what it reads
     return _typed(onnx_ir.to_proto(converted))
+
+
+def _unshare(graph: GraphProto) -> None:
+    """Give each `Resize` constants of its own: the conversion adds one cast for each reader of one name, all of one name."""
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    taken: set[str] = set()
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            if node.op_type == "Resize" and name in taken:
+                copy = graph.initializer.add()
+                copy.CopyFrom(stored[name])
+                copy.name = node.input[place] = f"{name}.{node.output[0]}"
+            elif name in stored:
+                taken.add(name)
 
 
 def rounding(model: ModelProto) -> ModelProto:

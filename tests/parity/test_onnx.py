@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from edge import plugins
@@ -220,3 +221,24 @@ def test_an_operator_without_translation_is_named(make_case, lower, tmp_path):
 
     with pytest.raises(ConversionError, match="svd"):
         lower(make_case(Singular(), (torch.randn(4, 4),), ("a",), ("b",)), SINGLE, tmp_path / "svd.onnx")
+
+
+class EnlargedTwice(nn.Module):
+    """Two resizes whose factors are one constant in the file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+
+    def forward(self, x):
+        for layer in (self.first, self.second):
+            x = F.interpolate(layer(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return x
+
+
+def test_resizes_that_share_a_constant_can_be_halved(make_case, lower, exporter, tmp_path):
+    torch.manual_seed(0)
+    case = make_case(EnlargedTwice().eval(), (torch.randn(1, 3, 8, 8),), ("a",), ("b",))
+    path = lower(case, HALF, tmp_path / "twice.onnx")
+    (found,), (wanted,) = exporter.load(path)([case.inputs[0].numpy()]), case.expected(case.inputs)
+    assert np.abs(found - wanted).max() / wanted.std() < 1e-2
