@@ -172,15 +172,17 @@ class M3ViT(nn.Module):
         self._asked(task)
         alone = copy.deepcopy(self)
         alone.heads = nn.ModuleDict({task: alone.heads[task]})
-        for block in alone.blocks:
-            if isinstance(block, MoEBlock):
-                cast(MoE, block.mlp).router.keep(task)
+        for layer in alone._mixtures():
+            cast(MoE, layer).router.keep(task)
         return alone
 
     def deploy(self) -> M3ViT:
-        """The form for exporters: every expert computes every token, masked by the scores; batch norms folded."""
-        every = tuple(range(self.config.moe.experts))
-        return self._dense([every] * len(self.config.moe_blocks))
+        """The form for exporters: every expert computes every token, masked by the scores; batch norms folded.
+
+        A network that has that form already comes back as it is.
+        """
+        dense = any(isinstance(layer, DenseMoE) for layer in self._mixtures())
+        return self if dense else self._dense(self.kept_experts)
 
     def deploy_with_experts_of(self, pictures: Tensor) -> M3ViT:
         """Like `deploy`, with only the experts that its tasks use on `pictures` (B, 3, H, W).
@@ -196,8 +198,9 @@ class M3ViT(nn.Module):
     @property
     def kept_experts(self) -> tuple[tuple[int, ...], ...]:
         """The experts of each mixture that are left in this network, first layer first."""
-        layers = [block.mlp for block in self.blocks if isinstance(block, MoEBlock)]
-        return tuple(each.kept if isinstance(each, DenseMoE) else tuple(range(each.moe.experts)) for each in layers)
+        return tuple(
+            layer.kept if isinstance(layer, DenseMoE) else tuple(range(layer.moe.experts)) for layer in self._mixtures()
+        )
 
     def adapt_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`state` (our keys) for this network: without other tasks' gates and heads, positions resized to its patches."""
@@ -205,6 +208,9 @@ class M3ViT(nn.Module):
         if "pos_embed" in own:
             own["pos_embed"] = resize_positions(own["pos_embed"], self.grid)
         return own
+
+    def _mixtures(self) -> list[MoE | DenseMoE]:
+        return [block.mlp for block in self.blocks if isinstance(block, MoEBlock)]
 
     def _asked(self, task: str) -> Task:
         if task not in self.heads:

@@ -35,4 +35,5 @@ class MapHead(nn.Module):
 
 
 def _doubled(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    """Sizes rather than a factor: onnxruntime's conversion to half precision fails on a factor that several layers share."""
+    return F.interpolate(x, size=(2 * x.shape[2], 2 * x.shape[3]), mode="bilinear", align_corners=False)
