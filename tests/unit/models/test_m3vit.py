@@ -27,6 +27,7 @@ from edge.models.m3vit_config import (
     grid_of,
     head_macs,
 )
+from edge.models.m3vit_heads import MapHead
 from edge.models.network import picture
 from edge.models.randomise import randomise_statistics
 from edge.models.settle import settle_statistics
@@ -173,6 +174,21 @@ def test_the_trace_tells_where_each_layer_sent_each_token():
     seen = network.blocks[0](network._embedded(pictures()), network._asked("seg")).tokens
     seen = first.norm2(seen + first.attn(first.norm1(seen)))
     assert torch.equal(trace[0], first.mlp.router.gates["seg"].choose(seen[0]).topk(2).indices)
+
+
+@torch.no_grad()
+def test_a_head_draws_each_patch_in_its_place_and_the_class_token_nowhere():
+    torch.manual_seed(0)
+    head = MapHead(8, 16, 1, (3, 4)).eval()
+    for each in head.convs:
+        nn.init.dirac_(each.conv.weight)  # hands its places on, so that only the doubling spreads them
+    tokens = torch.randn(1, 13, 8)
+    drawn = head(tokens)
+    for index in range(13):
+        changed = tokens.clone()
+        changed[:, index] = torch.randn(8)
+        per_patch = (head(changed) - drawn).abs().unfold(2, 16, 16).unfold(3, 16, 16).sum((0, 1, 4, 5)).flatten()
+        assert per_patch.argmax() == index - 1 if index else not per_patch.any()
 
 
 def test_gradients_reach_every_parameter_of_the_task_and_no_other():
