@@ -11,7 +11,7 @@ from edge.simulator.chip import chip, names
 from edge.simulator.policies import Kind, policy
 from edge.simulator.timeline import simulate
 from edge.simulator.workload import Workload
-from edge.simulator.workloads import BUILT_IN, from_file
+from edge.simulator.workloads import from_file, m3vit
 from edge.verification import read_card
 
 
@@ -40,13 +40,9 @@ class Simulated(Device):
 
 
 def _workload(path: Path, logs: Path) -> Workload:
-    """A workload file, or the sizes of the network that a file's card names. Raises `UsageError`."""
+    """A workload file, or the network that a file's card names, each token with its k experts. Raises `UsageError`."""
     if path.suffix == ".toml":
         return from_file(path)
-    model = read_card(path, logs).model
-    if model not in BUILT_IN:
-        raise UsageError(
-            f"{path.name} holds {model}, of which the simulator knows no sizes",
-            hint=f"give a workload file (.toml), or a file of {', '.join(BUILT_IN)}",
-        )
-    return BUILT_IN[model]()
+    card = read_card(path, logs)
+    size = None if card.preprocess is None else (card.preprocess.height, card.preprocess.width)
+    return m3vit(card.model, size)

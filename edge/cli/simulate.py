@@ -17,7 +17,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def simulate(
-    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="toy, edge-moe, m3vit_tiny, …, or a .toml file.")],
+    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="m3vit_tiny, edge-moe, toy, …, or a .toml file.")],
     chip: Annotated[
         str, typer.Option(help="toy, zcu104, zcu102_edgemoe, zcu102_ideal_axi, or a .toml file.")
     ] = "zcu104",
@@ -144,7 +144,7 @@ def _print(result: Simulation) -> None:
     spent = ", ".join(f"{name} {cycles / fields['cycles']:.1%}" for name, cycles in stalls.items())
     print(f"\n  cycles spent on: {spent}")
     print(f"  on chip {fields['on_chip_peak_bytes']:,} bytes at most, of {fields['on_chip_bytes']:,}")
-    fitted = f"; fitted, not measured: {', '.join(fields['energy_calibrated'])}" if fields["energy_calibrated"] else ""
+    fitted = f"; fitted or assumed: {', '.join(fields['energy_calibrated'])}" if fields["energy_calibrated"] else ""
     parts = ", ".join(f"{name} {value:.3g}" for name, value in energy.items() if name != "total")
     print(f"  energy {energy['total']:.3g} mJ ({parts}{fitted})")
     print(f"  a task switch costs {fields['switch_overhead_cycles']:,} cycles")

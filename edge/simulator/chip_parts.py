@@ -184,7 +184,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """W while the board is on; pJ per MAC, per DRAM byte and per on-chip byte; which of these were fitted, not measured."""
+    """W while the board is on; pJ per MAC, per DRAM byte and per on-chip byte; which of these were fitted or assumed."""
 
     static_w: NotNegative
     pj_mac: NotNegative

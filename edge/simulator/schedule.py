@@ -64,6 +64,8 @@ def schedule(
 
     `frames` of them, but for a file, which has its own number. Raises `UsageError`.
     """
+    if deadline_ms is not None and not 0 <= deadline_ms < math.inf:
+        raise UsageError(f"a deadline of {deadline_ms} ms is impossible", hint="give milliseconds, 0 or more")
     kind, _, argument = text.partition(":")
     if kind == "round-robin" and not argument:
         return tuple(Arrival(None, tasks[turn % len(tasks)], deadline_ms) for turn in range(frames))

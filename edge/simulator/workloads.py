@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from edge.errors import UsageError
+from edge.models.catalog import entry
+from edge.models.m3vit_config import CHANNELS, DENSE_RATIO, PATCH, VARIANTS, M3ViTConfig, grid_of
 from edge.simulator.tables import read
 from edge.simulator.workload import Network, Routing, Scope, Workload, histogram, recorded, uniform, zipf
 from edge.suggest import unknown
-
-ODD_OF_12 = (False, True) * 6
-TASKS = ("seg", "depth", "normals", "edges", "saliency")
 
 TOY = Network(
     tokens=6, dim=8, heads=1, hidden=32, experts=4, top_k=2, expert_hidden=16, moe=(True,), scope=Scope.EXPERTS
@@ -26,24 +26,13 @@ TOY_ROUTES = ((0, 1), (0, 2), (0, 1), (1, 2), (0, 1), (0, 2))
 """moe_fpga sheet 4.5."""
 
 EDGE_MOE = Network(
-    tokens=129, dim=192, heads=3, hidden=768, experts=16, top_k=2, expert_hidden=384, moe=ODD_OF_12
+    tokens=129, dim=192, heads=3, hidden=768, experts=16, top_k=2, expert_hidden=384, moe=(False, True) * 6
 )  # fmt: skip
 EDGE_MOE_QUEUES = {
     "task0": (0, 6, 0, 32, 0, 27, 15, 24, 22, 19, 0, 22, 11, 33, 32, 15),
     "task1": (0, 17, 0, 41, 1, 22, 16, 25, 2, 19, 0, 23, 16, 1, 51, 24),
 }
 """Queue lengths of the first MoE layer on Edge-MoE's sample image (moe_fpga sheet 3.3); used in all six layers."""
-
-M3VIT_TINY = Network(
-    tokens=129, dim=192, heads=3, hidden=768, experts=16, top_k=4, expert_hidden=192, moe=ODD_OF_12
-)  # fmt: skip
-M3VIT_SMALL = Network(
-    tokens=1025, dim=384, heads=12, hidden=1536, experts=16, top_k=4, expert_hidden=384, moe=ODD_OF_12
-)  # fmt: skip
-M3VIT_BASE = Network(
-    tokens=1201, dim=768, heads=12, hidden=3072, experts=16, top_k=4, expert_hidden=768, moe=ODD_OF_12
-)  # fmt: skip
-"""moe_fpga sheet 1.1: Cityscapes 128×256, PASCAL 512×512, NYUD 480×640, with the k = 4 and r = 1 of the headline command."""
 
 
 def _toy() -> Workload:
@@ -55,27 +44,50 @@ def _edge_moe() -> Workload:
     return Workload("edge-moe", EDGE_MOE, tasks)
 
 
-def _alike(name: str, network: Network, tasks: tuple[str, ...]) -> Callable[[], Workload]:
-    return lambda: Workload(name, network, tuple((task, uniform(network)) for task in tasks))
+def _edge_moe_uniform() -> Workload:
+    return Workload("edge-moe-uniform", EDGE_MOE, tuple((task, uniform(EDGE_MOE)) for task in EDGE_MOE_QUEUES))
 
 
 BUILT_IN: Mapping[str, Callable[[], Workload]] = {
     "toy": _toy,
     "edge-moe": _edge_moe,
-    "edge-moe-uniform": _alike("edge-moe-uniform", EDGE_MOE, ("task0", "task1")),
-    "m3vit_tiny": _alike("m3vit_tiny", M3VIT_TINY, TASKS),
-    "m3vit_small": _alike("m3vit_small", M3VIT_SMALL, TASKS),
-    "m3vit_base": _alike("m3vit_base", M3VIT_BASE, TASKS),
+    "edge-moe-uniform": _edge_moe_uniform,
 }
 
 
+def m3vit(name: str, image_size: tuple[int, int] | None = None) -> Workload:
+    """The backbone of `m3vit_SIZE` with all tasks or `m3vit_SIZE_TASK` with one, tokens spread evenly over the experts.
+
+    `image_size` is (height, width) in pixels, the catalog's if not given. Raises `UnknownNameError`, `UsageError`.
+    """
+    stem, _, last = name.rpartition("_")
+    variant, tasks = (stem, (last,)) if last in CHANNELS else (name, tuple(CHANNELS))
+    if variant not in VARIANTS:
+        raise unknown("workload", name, (*BUILT_IN, *VARIANTS))
+    network = network_of(VARIANTS[variant], image_size or entry(name).image_size)
+    return Workload(name, network, tuple((task, uniform(network)) for task in tasks))
+
+
+def network_of(config: M3ViTConfig, image_size: tuple[int, int]) -> Network:
+    """The sizes that the simulator needs of an M3ViT for pictures of (height, width) pixels. Raises `UsageError`."""
+    return Network(
+        tokens=1 + math.prod(grid_of(image_size)),
+        dim=config.width,
+        heads=config.heads,
+        hidden=DENSE_RATIO * config.width,
+        experts=config.moe.experts,
+        top_k=config.moe.top_k,
+        expert_hidden=config.moe.hidden_ratio * config.width,
+        moe=tuple(index in config.moe_blocks for index in range(config.depth)),
+        patch_inputs=3 * PATCH**2,
+    )
+
+
 def workload(name: str) -> Workload:
-    """The built-in workload called `name`, or the one of a `.toml` file. Raises `UsageError`."""
+    """A built-in workload, an M3ViT of the catalog, or a `.toml` file. Raises `UsageError`."""
     if name.endswith(".toml"):
         return from_file(Path(name))
-    if name not in BUILT_IN:
-        raise unknown("workload", name, BUILT_IN)
-    return BUILT_IN[name]()
+    return BUILT_IN[name]() if name in BUILT_IN else m3vit(name)
 
 
 class Source(StrEnum):
@@ -110,7 +122,7 @@ class WorkloadTable:
 def from_file(path: Path) -> Workload:
     """The workload that a TOML file describes; a recorded routing is found beside it. Raises `UsageError`."""
     if not path.is_file():
-        raise UsageError(f"there is no {path}", hint=f"give a file, or one of {', '.join(BUILT_IN)}")
+        raise UsageError(f"there is no {path}", hint=f"give a file, or one of {', '.join((*BUILT_IN, *VARIANTS))}")
     try:
         table: dict[str, Any] = tomllib.loads(path.read_bytes().decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
