@@ -213,9 +213,3 @@ class Timeline:
     def loads_of(self, operation: str) -> int:
         """How many weight loads an operation made."""
         return sum(job.unit is Unit.LOADER and job.operation == operation for job in self.program.jobs)
-
-
-def switch_overhead_cycles(workload: Workload, chip: Chip, policy: Policy, before: str, task: str) -> int:
-    """Cycles of a frame of `task` after one of `before`, minus those after one of its own (moe_fpga sheet 4.4)."""
-    switched = simulate(workload, chip, policy, (before, task)).frame_cycles[1]
-    return switched - simulate(workload, chip, policy, (task, task)).frame_cycles[1]

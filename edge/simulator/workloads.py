@@ -45,7 +45,8 @@ def _edge_moe() -> Workload:
 
 
 def _edge_moe_uniform() -> Workload:
-    return Workload("edge-moe-uniform", EDGE_MOE, tuple((task, uniform(EDGE_MOE)) for task in EDGE_MOE_QUEUES))
+    routing = uniform(EDGE_MOE)
+    return Workload("edge-moe-uniform", EDGE_MOE, tuple((task, routing) for task in EDGE_MOE_QUEUES))
 
 
 BUILT_IN: Mapping[str, Callable[[], Workload]] = {
@@ -65,7 +66,8 @@ def m3vit(name: str, image_size: tuple[int, int] | None = None) -> Workload:
     if variant not in VARIANTS:
         raise unknown("workload", name, (*BUILT_IN, *VARIANTS))
     network = network_of(VARIANTS[variant], image_size or entry(name).image_size)
-    return Workload(name, network, tuple((task, uniform(network)) for task in tasks))
+    routing = uniform(network)
+    return Workload(name, network, tuple((task, routing) for task in tasks))
 
 
 def network_of(config: M3ViTConfig, image_size: tuple[int, int]) -> Network:

@@ -10,7 +10,8 @@ from edge.errors import UsageError
 from edge.simulator.chip import chip
 from edge.simulator.policies import Kind, expert_bytes, policy
 from edge.simulator.program import Traffic
-from edge.simulator.timeline import simulate, switch_overhead_cycles
+from edge.simulator.simulation import FrameCosts
+from edge.simulator.timeline import simulate
 from edge.simulator.workload import Scope, Workload, histogram
 from edge.simulator.workloads import EDGE_MOE, EDGE_MOE_QUEUES, workload
 
@@ -158,10 +159,10 @@ def test_a_task_switch_of_reordered_experts_costs_no_cycle(board):
     on = chip(board)
     work = workload("edge-moe")
     for before, task in (("task0", "task1"), ("task1", "task0")):
-        assert switch_overhead_cycles(work, on, policy(on, Kind.EXPERT_REORDER), before, task) == 0
+        assert FrameCosts(work, on, policy(on, Kind.EXPERT_REORDER)).switch_overhead(before, task) == 0
 
 
 def test_swapping_a_dense_network_takes_about_two_milliseconds():
     on = chip("zcu104")
-    cycles = switch_overhead_cycles(workload("edge-moe"), on, policy(on, Kind.TASK_MODEL_SWAP), "task0", "task1")
+    cycles = FrameCosts(workload("edge-moe"), on, policy(on, Kind.TASK_MODEL_SWAP)).switch_overhead("task0", "task1")
     assert on.milliseconds(cycles) == pytest.approx(2.3, abs=0.05)

@@ -18,7 +18,8 @@ from edge.simulator.engine import run
 from edge.simulator.frames import program
 from edge.simulator.policies import Kind, Misses, Order, Policy, lru_visits
 from edge.simulator.program import Program, Unit
-from edge.simulator.timeline import Timeline, simulate, switch_overhead_cycles
+from edge.simulator.simulation import FrameCosts
+from edge.simulator.timeline import Timeline, simulate
 from edge.simulator.workload import Network, Scope, Workload, zipf
 from tests.fakes import step_simulator as oracle
 
@@ -167,7 +168,7 @@ def test_the_same_input_gives_the_same_timeline(drawn):
 @FEWER
 @given(triples(kinds=(Kind.EXPERT_REORDER, Kind.TOKEN_LRU, Kind.RESIDENT)))
 def test_a_task_switch_costs_nothing_where_experts_belong_to_nobody(drawn):
-    assert switch_overhead_cycles(*drawn, "a", "b") == 0
+    assert FrameCosts(*drawn).switch_overhead("a", "b") == 0
 
 
 @MANY

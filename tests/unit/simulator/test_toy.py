@@ -11,7 +11,10 @@ from edge.simulator.chip_parts import Granularity
 from edge.simulator.engine import Span
 from edge.simulator.policies import Kind, Misses, Order, policy
 from edge.simulator.program import Traffic, Unit
-from edge.simulator.timeline import simulate, switch_overhead_cycles
+from edge.simulator.simulation import FrameCosts
+from edge.simulator.timeline import simulate
+from edge.simulator.workload import Workload, histogram
+from edge.simulator.workloads import TOY as TOY_SIZES
 from edge.simulator.workloads import workload
 
 TOY, WORK = chip("toy"), workload("toy")
@@ -81,5 +84,9 @@ def test_three_quarters_of_the_cycles_compute_and_one_waits_for_weights():
     assert (timeline.stalls.compute, timeline.stalls.weight, timeline.array_utilisation) == (192, 64, 0.75)
 
 
-def test_switching_tasks_costs_nothing():
-    assert switch_overhead_cycles(WORK, TOY, policy(TOY, Kind.EXPERT_REORDER), "task0", "task0") == 0
+def test_switching_to_another_routing_costs_nothing_while_its_own_frame_takes_longer():
+    """The gate that is exchanged is fetched in every frame anyway; what a switch changes is the queues."""
+    other = Workload("two", TOY_SIZES, (*WORK.tasks, ("other", histogram(TOY_SIZES, (3, 3, 3, 3)))))
+    costs = FrameCosts(other, TOY, policy(TOY, Kind.EXPERT_REORDER))
+    assert costs.switch_overhead("task0", "other") == 0
+    assert costs.cycles("task0", "other") == 64 * 4 + 3 * 16
