@@ -17,6 +17,7 @@ from edge.simulator.workloads import EDGE_MOE, EDGE_MOE_QUEUES, workload
 
 BOARD = chip("zcu102_edgemoe")
 PUBLISHED_MS = 34.5
+"""What the ratios in the abstracts of later papers imply; no table of the paper itself could be read."""
 
 
 def frame(on=BOARD, work="edge-moe-uniform", task="task0", kind=Kind.EXPERT_REORDER, **settings):
