@@ -6,7 +6,9 @@ from importlib import import_module
 
 import typer
 
-VERBS = ("models", "devices", "doctor", "train", "export", "verify", "run", "inspect", "profile", "report", "demo")
+VERBS = (
+    "models", "devices", "doctor", "train", "export", "verify", "run", "inspect", "profile", "simulate", "report", "demo",
+)  # fmt: skip
 """In the order of `edge --help`. Each is a file of this package with a function of the same name."""
 
 app = typer.Typer(

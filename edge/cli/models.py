@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from edge.cli.output import Json, Quiet, emit, table
-from edge.models.catalog import CATALOG
+from edge.models.catalog import CATALOG, Entry
 
 
 def models(as_json: Json = False, quiet: Quiet = False) -> None:
@@ -17,7 +17,12 @@ def models(as_json: Json = False, quiet: Quiet = False) -> None:
     return table(
         ("name", "parameters", "deployed", "MACs (M)", "input"),
         (
-            (row.name, f"{row.params:,}", f"{row.params_deploy:,}", f"{row.macs / 1e6:,.1f}", f"{row.input_size} px")
+            (row.name, f"{row.params:,}", f"{row.params_deploy:,}", f"{row.macs / 1e6:,.1f}", _size(row))
             for row in CATALOG
         ),
     )
+
+
+def _size(row: Entry) -> str:
+    height, width = row.image_size
+    return f"{height} px" if height == width else f"{height}x{width} px"

@@ -77,7 +77,7 @@ def _with_weights(request: ModelRequest) -> Network:
 def _from_catalog(request: ModelRequest) -> Network:
     row = entry(request.reference)
     published = hub.published(row.name) if request.pretrained else None
-    size = request.image_size or (row.input_size, row.input_size)
+    size = request.image_size or row.image_size
     family = importlib.import_module(f"edge.models.{row.family}")
     with seeded(request.seed):
         module: nn.Module = family.build(row.name, num_classes=request.num_classes, image_size=size)

@@ -1,0 +1,154 @@
+"""`edge simulate`: a mixture-of-experts transformer on an FPGA that exists as a description."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from edge.cli.output import Json, Quiet, emit, table
+
+if TYPE_CHECKING:
+    from edge.simulator.simulation import Simulation
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def simulate(
+    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="m3vit_tiny, edge-moe, toy, …, or a .toml file.")],
+    chip: Annotated[
+        str, typer.Option(help="toy, zcu104, zcu102_edgemoe, zcu102_ideal_axi, or a .toml file.")
+    ] = "zcu104",
+    policy: Annotated[
+        str, typer.Option(help="expert-reorder, token-lru, resident or task-model-swap.")
+    ] = "expert-reorder",
+    buffers: Annotated[
+        int | None, typer.Option(min=1, help="Weight buffers; as the chip has them if not given.")
+    ] = None,
+    granularity: Annotated[str | None, typer.Option(help="What a weight buffer holds: expert or matrix.")] = None,
+    order: Annotated[
+        str | None, typer.Option(help="Of experts: index, longest-first, shortest-first or johnson.")
+    ] = None,
+    cache: Annotated[int | None, typer.Option(min=1, help="Experts in the cache of token-lru.")] = None,
+    prefetch: Annotated[bool, typer.Option("--prefetch", help="token-lru fetches one visit ahead.")] = False,
+    contention: Annotated[
+        float, typer.Option(min=0, help="Bytes per cycle of the memory that camera and display take.")
+    ] = 0,
+    tasks: Annotated[str, typer.Option(help="Tasks, separated by commas; all of the workload if not given.")] = "",
+    schedule: Annotated[
+        str, typer.Option(help="round-robin, poisson:RATE (frames/s), or a .csv file.")
+    ] = "round-robin",
+    routing: Annotated[str, typer.Option(help="For all tasks: uniform, zipf:EXPONENT, or an .npz file.")] = "",
+    frames: Annotated[int, typer.Option(min=1, max=1_000_000, help="Frames of the schedule.")] = 100,
+    deadline: Annotated[float | None, typer.Option(min=0, help="Milliseconds that a frame may take.")] = None,
+    seed: Annotated[int, typer.Option(help="Of a Poisson schedule.")] = 0,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write a Chrome trace, which Perfetto opens, of a round of tasks.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate a chip that switches between tasks: cycles, traffic, energy and stalls; every number is simulated."""
+    from dataclasses import replace
+
+    from edge.simulator import schedule as schedules
+    from edge.simulator.chip import chip as named_chip
+    from edge.simulator.chip_parts import Granularity
+    from edge.simulator.policies import Kind, Misses, Order
+    from edge.simulator.policies import policy as made_policy
+    from edge.simulator.simulation import simulation
+    from edge.simulator.workloads import rerouted
+    from edge.simulator.workloads import workload as named_workload
+
+    model = named_chip(chip)
+    if contention:
+        model = replace(model, ddr=replace(model.ddr, background_bytes_per_cycle=contention))
+    work = rerouted(named_workload(workload), routing) if routing else named_workload(workload)
+    chosen = _names(tasks, work.task_names)
+    way = made_policy(
+        model,
+        _member(Kind, policy, "policy"),
+        buffers=buffers,
+        granularity=None if granularity is None else _member(Granularity, granularity, "granularity"),
+        order=None if order is None else _member(Order, order, "order"),
+        cache=cache,
+        misses=Misses.PREFETCH if prefetch else Misses.BLOCKING,
+    )
+    arrivals = schedules.schedule(schedule, chosen, frames=frames, deadline_ms=deadline, seed=seed)
+    result = simulation(work, model, way, chosen, arrivals)
+    if trace is not None:
+        _write_trace(result, trace)
+    if as_json:
+        return emit("simulate", {**result.fields(), "trace": None if trace is None else str(trace)})
+    if quiet:
+        return print(trace) if trace is not None else None
+    return _print(result)
+
+
+def _names(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The tasks that a user lists, all when none. Raises `UnknownNameError`."""
+    from edge.suggest import unknown
+
+    names = tuple(name.strip() for name in text.split(",") if name.strip()) or known
+    for name in names:
+        if name not in known:
+            raise unknown("task", name, known)
+    return names
+
+
+def _member(kind: type[Choice], text: str, noun: str) -> Choice:
+    """The member that a user names. Raises `UnknownNameError`."""
+    from edge.suggest import unknown
+
+    if text not in list(kind):
+        raise unknown(noun, text, list(kind))
+    return kind(text)
+
+
+def _write_trace(result: Simulation, path: Path) -> None:
+    import json
+
+    from edge.simulator.timeline import simulate as timeline_of
+    from edge.simulator.trace import chrome_trace
+    from edge.whole import write_text
+
+    round_of_tasks = timeline_of(result.workload, result.chip, result.policy, result.tasks)
+    write_text(path, json.dumps(chrome_trace(round_of_tasks)))
+
+
+def _print(result: Simulation) -> None:
+    fields = result.fields()
+    energy, stalls = fields["energy_mj"], fields["stalls"]
+    print(
+        f"{fields['workload']} on simulated:{fields['chip']}, {fields['policy']}, task {fields['task']}, "
+        f"routing {fields['routing']}; every number is simulated"
+    )
+    print(f"  {fields['cycles']:,} cycles, {fields['latency_ms']:.3f} ms a frame\n")
+    table(
+        ("operation", "count", "cycles", "share", "compute", "load", "DRAM bytes"),
+        (
+            (
+                row["name"],
+                f"{row['count']}",
+                f"{row['cycles']:,}",
+                f"{row['cycles'] / fields['cycles']:.1%}",
+                f"{row['compute_cycles']:,}",
+                f"{row['load_cycles']:,}",
+                f"{row['dram_bytes']:,}",
+            )
+            for row in fields["ops"]
+        ),
+    )
+    spent = ", ".join(f"{name} {cycles / fields['cycles']:.1%}" for name, cycles in stalls.items())
+    print(f"\n  cycles spent on: {spent}")
+    print(f"  on chip {fields['on_chip_peak_bytes']:,} bytes at most, of {fields['on_chip_bytes']:,}")
+    fitted = f"; fitted or assumed: {', '.join(fields['energy_calibrated'])}" if fields["energy_calibrated"] else ""
+    parts = ", ".join(f"{name} {value:.3g}" for name, value in energy.items() if name != "total")
+    print(f"  energy {energy['total']:.3g} mJ ({parts}{fitted})")
+    print(f"  a task switch costs {fields['switch_overhead_cycles']:,} cycles")
+    print(
+        f"  {fields['frames']} frames: median {fields['p50_ms']:.3f} ms, p99 {fields['p99_ms']:.3f} ms, "
+        f"{fields['deadline_misses']} deadlines missed"
+    )
