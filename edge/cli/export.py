@@ -131,6 +131,8 @@ def _print_report(report: ExportReport, *, as_json: bool, quiet: bool) -> None:
     for artifact in report.artifacts:
         if artifact.verdict["verdict"] != "ok":
             say(f"{artifact.target}: {artifact.verdict['verdict']}: {artifact.verdict['reason']}")
+        if artifact.verdict["verdict"] == "failed":
+            say(f"  edge verify {artifact.path} --bisect names the operator at fault")
     for target, error in report.failures.items():
         say(f"{target}: {error}\n  {error.hint}")
     if report.artifacts:

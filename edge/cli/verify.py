@@ -66,6 +66,8 @@ def verify(
         _print(documents)
         if bisect:
             print(sentence(verdict.verdict, found))
+        elif worst["verdict"] == "failed":
+            print("--bisect names the operator at fault")
     if worst["verdict"] == "failed":
         raise typer.Exit(3)
     if all(document["verdict"] == "not executed" for document in documents):

@@ -63,6 +63,13 @@ KNOWN = (
         "rounded ones, is within a step in all of these cases",
         most_steps=8,
     ),
+    Known(
+        r"TestGRU::test_builder_to_backend_smoke\[.*float16",
+        "expects what unrounded inputs and weights give, where the program has both in float16; float32 arithmetic on the "
+        "rounded ones gives exactly our result in all 512 of these cases, and all of float32 pass; one result is 0.0012, made "
+        "of values near 1, so that their rounding is 123 of its own steps",
+        most_steps=125,
+    ),
 )
 
 
