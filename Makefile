@@ -31,6 +31,7 @@ all-models: $(READY)  ## every variant up to 40 M parameters to every target, ve
 benchmark: $(READY)  ## our files and conversions against the vendors' own paths, as ratios
 	$(BIN)/python tests/benchmarks/latency.py
 	$(BIN)/python tests/benchmarks/conversion.py
+	$(BIN)/python tests/benchmarks/coreml_runtime.py
 
 # torch comes first and alone: with it there, no other package asks for a build of its own
 $(READY): pyproject.toml
