@@ -111,7 +111,8 @@ def test_verify_takes_a_file_and_another_model(files):
 
 def test_every_file_gives_the_same_labels_for_a_picture(files, picture):
     answers = [
-        document("run", files[target], picture)["results"][0]["top"] for target in ("coreml", "tflite", "onnx", "executorch")
+        document("run", files[target], picture)["results"][0]["top"]
+        for target in ("coreml", "tflite", "onnx", "executorch")
     ]
     assert {row["label"] for row in answers[0]} == set("abcde")
     for answer in answers[1:]:
