@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from edge import plugins, whole
 from edge.card import Card
-from edge.device import TimingPlan
 from edge.errors import BadArtifactError, EdgeError, NotExecutableHereError
 from edge.evaluate import accuracy, file_logits, model_logits
 from edge.export_folder import read_record, recorded_files, recorded_request
 from edge.models.sources import Model
 from edge.preprocess import Preprocess
+from edge.protocol import TimingPlan
 from edge.report import network
 from edge.report.examples import examples
 from edge.report.facts import FileFacts, Latency, Missing, ModelFacts, Report

@@ -26,8 +26,7 @@ ENLARGED = 112
 def render(report: Report) -> str:
     """The page as HTML text; the same report gives the same text."""
     timed = [file.latency for file in report.files if file.latency is not None]
-    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    return _environment().get_template("page.html").render(
+    return environment(Path(__file__).parent).get_template("page.html").render(
         report=report,
         figures=_figures(report),
         latency=min(timed, key=lambda latency: latency.source is not Source.MEASURED, default=None),
@@ -35,7 +34,7 @@ def render(report: Report) -> str:
         worst_error=max((file.relative_error for file in report.files if file.relative_error is not None), default=None),
         tools=_tools(report.files),
         version=__version__,
-        style=Markup(style),
+        style=style(),
     )  # fmt: skip
 
 
@@ -68,18 +67,24 @@ def _tools(files: Iterable[FileFacts]) -> dict[str, str]:
     return {name: ", ".join(sorted(versions[name])) for name in sorted(versions)}
 
 
+def style() -> Markup:
+    """The style sheet of every page that edge writes."""
+    return Markup(Path(__file__).with_name("page.css").read_text(encoding="utf-8"))
+
+
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+def environment(folder: Path) -> Environment:
+    """Where the templates of `folder` are rendered: names are escaped, and a name that is not given is an error."""
+    made = Environment(
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, error=_error, compact=_compact, size=_size, ms=_ms)
-    environment.filters.update(data_uri=data_uri)
-    return environment
+    made.filters.update(percent=_percent, error=_error, compact=_compact, size=_size, ms=_ms)
+    made.filters.update(data_uri=data_uri)
+    return made
 
 
 def _percent(share: float) -> str:

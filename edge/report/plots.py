@@ -47,14 +47,14 @@ def sizes(files: Sequence[FileFacts]) -> str:
     """Bars: the bytes of each file, in the unit that suits the largest."""
     largest = max(file.bytes for file in files)
     unit, name = (1e6, "MB") if largest >= 1e6 else (1e3, "kB")
-    with _style():
+    with style():
         figure, axes = _rows([file.called for file in files])
         axes.barh(range(len(files)), [file.bytes / unit for file in files], height=0.55, color=ACCENT)
         for row, file in enumerate(files):
             _beside(axes, file.bytes / unit, row, f"{file.bytes / unit:.3g} {name}")
         axes.set_xlim(0, 1.3 * max(largest, 1) / unit)
         axes.set_xlabel(name)
-        return _svg(figure, "sizes")
+        return svg(figure, "sizes")
 
 
 def latencies(files: Sequence[FileFacts]) -> str:
@@ -62,7 +62,7 @@ def latencies(files: Sequence[FileFacts]) -> str:
     timed = [(file.called, file.latency) for file in files if file.latency is not None]
     if not timed:
         return ""
-    with _style():
+    with style():
         figure, axes = _rows([target for target, _ in timed])
         for row, (_, latency) in enumerate(timed):
             axes.plot(
@@ -77,7 +77,7 @@ def latencies(files: Sequence[FileFacts]) -> str:
             _beside(axes, max(latency.high_ms, latency.median_ms), row, _said(latency))
         axes.set_xlim(0, max(latency.high_ms for _, latency in timed) * 1.35)
         axes.set_xlabel("ms per picture, one thread")
-        return _svg(figure, "latencies")
+        return svg(figure, "latencies")
 
 
 def errors(files: Sequence[FileFacts]) -> str:
@@ -86,7 +86,7 @@ def errors(files: Sequence[FileFacts]) -> str:
     if not ran:
         return ""
     smallest = 1e-8  # below what float32 can tell apart; an exact file is drawn here
-    with _style():
+    with style():
         figure, axes = _rows([file.called for file, _ in ran])
         axes.set_xscale("log")
         for row, (file, error) in enumerate(ran):
@@ -99,7 +99,7 @@ def errors(files: Sequence[FileFacts]) -> str:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("largest error ÷ spread of the output")
-        return _svg(figure, "errors")
+        return svg(figure, "errors")
 
 
 def training(epochs: Sequence[Epoch]) -> str:
@@ -107,7 +107,7 @@ def training(epochs: Sequence[Epoch]) -> str:
     if not epochs:
         return ""
     judged = [(epoch.number, 100 * epoch.accuracy) for epoch in epochs if epoch.accuracy is not None]
-    with _style():
+    with style():
         figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True)
         above.plot([epoch.number for epoch in epochs], [epoch.train_loss for epoch in epochs], color=SECOND)
@@ -120,10 +120,10 @@ def training(epochs: Sequence[Epoch]) -> str:
                 f"{share:.2f}", (number, share), xytext=(0, -8), textcoords="offset points", ha="right", va="top"
             )
         below.xaxis.get_major_locator().set_params(integer=True)
-        return _svg(figure, "training")
+        return svg(figure, "training")
 
 
-def _style() -> AbstractContextManager[None]:
+def style() -> AbstractContextManager[None]:
     """Our style on top of matplotlib's own, whatever the user's matplotlibrc says."""
     return mpl.rc_context({**mpl.rcParamsDefault, **STYLE})
 
@@ -143,7 +143,7 @@ def _beside(axes: Axes, value: float, row: int, text: str) -> None:
     axes.annotate(text, (value, row), xytext=(7, 0), textcoords="offset points", va="center", size=10)
 
 
-def _svg(figure: Figure, name: str) -> str:
+def svg(figure: Figure, name: str) -> str:
     """The figure as an `<svg>` element: no date, no program, the same bytes for the same values."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name}):  # ids of two plots on one page must differ
