@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,6 @@ TOY_ROUTES = ((0, 1), (0, 2), (0, 1), (1, 2), (0, 1), (0, 2))
 EDGE_MOE = Network(
     tokens=129, dim=192, heads=3, hidden=768, experts=16, top_k=2, expert_hidden=384, moe=(False, True) * 6
 )  # fmt: skip
-EDGE_MOE_QUEUES = {
-    "task0": (0, 6, 0, 32, 0, 27, 15, 24, 22, 19, 0, 22, 11, 33, 32, 15),
-    "task1": (0, 17, 0, 41, 1, 22, 16, 25, 2, 19, 0, 23, 16, 1, 51, 24),
-}
-"""Queue lengths of the first MoE layer on Edge-MoE's sample image (moe_fpga sheet 3.3); used in all six layers."""
 
 
 def _toy() -> Workload:
@@ -40,13 +36,17 @@ def _toy() -> Workload:
 
 
 def _edge_moe() -> Workload:
-    tasks = tuple((task, histogram(EDGE_MOE, lengths)) for task, lengths in EDGE_MOE_QUEUES.items())
+    """Edge-MoE's sample image: the routing of the first MoE layer, token by token, is used in all six."""
+    text = (files("edge.simulator") / "edge_moe_routing.toml").read_text(encoding="utf-8")
+    first_layer = {task: np.array(routes, dtype=np.int64) for task, routes in tomllib.loads(text).items()}
+    origin = "recorded in the first MoE layer, used in all"
+    tasks = tuple((task, Routing(origin, (routes,) * EDGE_MOE.moe_layers)) for task, routes in first_layer.items())
     return Workload("edge-moe", EDGE_MOE, tasks)
 
 
 def _edge_moe_uniform() -> Workload:
     routing = uniform(EDGE_MOE)
-    return Workload("edge-moe-uniform", EDGE_MOE, tuple((task, routing) for task in EDGE_MOE_QUEUES))
+    return Workload("edge-moe-uniform", EDGE_MOE, (("task0", routing), ("task1", routing)))
 
 
 BUILT_IN: Mapping[str, Callable[[], Workload]] = {

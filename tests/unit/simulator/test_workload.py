@@ -16,7 +16,7 @@ from edge.simulator.chip import chip
 from edge.simulator.policies import Kind, policy
 from edge.simulator.timeline import simulate
 from edge.simulator.workload import Routing, Workload, histogram, recorded, uniform, zipf
-from edge.simulator.workloads import EDGE_MOE, EDGE_MOE_QUEUES, TOY, TOY_ROUTES, rerouted, workload
+from edge.simulator.workloads import EDGE_MOE, TOY, TOY_ROUTES, rerouted, workload
 
 FILE = """
 [network]
@@ -68,16 +68,8 @@ def test_a_routing_of_another_network_is_refused(layers, said):
         Workload("odd", TOY, (("seg", Routing("recorded", layers)),))
 
 
-@pytest.mark.parametrize("task", EDGE_MOE_QUEUES)
-def test_the_queues_of_edge_moe_are_those_of_the_sheet(task):
-    routing = workload("edge-moe").routing(task)
-    queues = [routing.queues(layer, 16) for layer in range(6)]
-    assert queues == [EDGE_MOE_QUEUES[task]] * 6
-    assert sum(length > 0 for length in queues[0]) == {"task0": 12, "task1": 13}[task]
-
-
 def test_a_made_up_token_order_says_so():
-    assert "made up" in workload("edge-moe").routing("task0").origin
+    assert "made up" in histogram(TOY, (3, 3, 3, 3)).origin
 
 
 def test_uniform_queues_differ_by_at_most_one():
