@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import platform
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge import plugins, worker
-from edge.device import Device, DeviceInfo, TimingPlan
+from edge.device import Device
+from edge.device_state import DeviceInfo, DeviceState
 from edge.errors import BadArtifactError, DeviceError
 from edge.measurement import Measurement
+from edge.protocol import Bench, Round, TimingPlan, timed
 
 THREADS = 1
+CPUS = Path("/sys/devices/system/cpu")
+ZONES = Path("/sys/class/thermal")
 
 
 class Host(Device):
@@ -20,24 +26,67 @@ class Host(Device):
         system = f"{platform.system()} {platform.release()}"
         return (DeviceInfo("host", "host", "ready", platform.node(), _processor(), platform.machine(), system),)
 
+    def can_run(self, path: Path) -> bool:
+        return path.suffix in plugins.suffixes()
+
     def time(self, path: Path, plan: TimingPlan, *, log: Path) -> Measurement:
         if self.which:
             raise DeviceError(f"there is only one host, not {self.which!r}", hint="write --device host")
         exporter = plugins.exporter_for(path)
-        arguments = {"path": str(path), "warmup": plan.warmup, "runs": plan.runs}
-        job = worker.Job(
-            "edge.tasks:measure", arguments, log, f"timing {path.name}", BadArtifactError, plan.timeout_s, THREADS
-        )
-        timed = worker.run(job)
+        result = timed(_HostBench(path, log), plan)
         return Measurement(
             device=f"host ({_processor()})",
             source=exporter.timed_as(),
             runtime=exporter.executed_by(),
             threads=THREADS,
-            samples_ms=tuple(timed["samples_ms"]),
-            init_ms=timed["init_ms"],
-            peak_rss_kb=timed["peak_rss_kb"],
+            samples_ms=result.samples_ms,
+            init_ms=result.init_ms,
+            peak_rss_kb=result.peak_rss_kb,
+            info=self.attached()[0],
+            before=result.before,
+            during=result.during,
+            after=result.after,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _HostBench(Bench):
+    """A file that this machine's own runtimes load."""
+
+    path: Path
+    log: Path
+
+    def round(self, plan: TimingPlan) -> Round:
+        arguments = {"path": str(self.path), "warmup": plan.warmup, "runs": plan.runs}
+        found = worker.run(_job("edge.tasks:measure", arguments, self.path, plan, self.log))
+        return Round(tuple(found["samples_ms"]), found["init_ms"], found["peak_rss_kb"])
+
+    def state(self) -> DeviceState:
+        zones = sorted(ZONES.glob("thermal_zone*"))
+        celsius = {_text(zone / "type"): _number(zone / "temp") / 1e3 for zone in zones}
+        return DeviceState(
+            at_s=time.monotonic(),
+            clocks_khz=tuple(_number(file) for file in sorted(CPUS.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))),
+            temperatures_c={name: value for name, value in celsius.items() if name and value > 0},
+        )
+
+
+def _job(function: str, arguments: dict[str, object], path: Path, plan: TimingPlan, log: Path) -> worker.Job:
+    doing = f"timing {path.name}"
+    return worker.Job(function, arguments, log, doing, BadArtifactError, plan.timeout_s, THREADS)
+
+
+def _text(file: Path) -> str:
+    """A line that the kernel shows, or nothing where it does not."""
+    try:
+        return file.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _number(file: Path) -> int:
+    text = _text(file)
+    return int(text) if text.lstrip("-").isdigit() else 0
 
 
 def _processor() -> str:

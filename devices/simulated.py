@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.device import Device, DeviceInfo, TimingPlan
+from edge import plugins
+from edge.device import Device
+from edge.device_state import DeviceInfo
 from edge.errors import UsageError
 from edge.measurement import Measurement, Source
+from edge.protocol import TimingPlan
 from edge.simulator.chip import chip, names
 from edge.simulator.policies import Kind, policy
 from edge.simulator.timeline import simulate
@@ -20,6 +23,9 @@ class Simulated(Device):
 
     def attached(self) -> tuple[DeviceInfo, ...]:
         return tuple(DeviceInfo(f"simulated:{name}", "simulated", "described", name) for name in names())
+
+    def can_run(self, path: Path) -> bool:
+        return path.suffix in (".toml", *plugins.suffixes())
 
     def time(self, path: Path, plan: TimingPlan, *, log: Path) -> Measurement:
         if not self.which:

@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 
+from edge.device_state import DeviceInfo
+from edge.errors import UsageError
 from edge.measurement import Measurement
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceInfo:
-    """One thing that can run files; what is not known is empty."""
-
-    id: str
-    kind: str
-    state: str
-    model: str = ""
-    soc: str = ""
-    abi: str = ""
-    os: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TimingPlan:
-    """How often to run: the first runs pay for page faults and clock ramp-up and are not counted."""
-
-    warmup: int = 5
-    runs: int = 50
-    timeout_s: float = 600
+from edge.operator_times import OperatorTime
+from edge.protocol import TimingPlan
 
 
 class Device(ABC):
@@ -37,10 +18,26 @@ class Device(ABC):
     def __init__(self, which: str = "") -> None:
         self.which = which
 
+    @property
+    def kind(self) -> str:
+        """The plugin's file name: what the user types before the colon."""
+        return type(self).__module__.split(".")[1]
+
     @abstractmethod
     def attached(self) -> tuple[DeviceInfo, ...]:
-        """Everything of this kind that is attached."""
+        """Everything of this kind that is attached; nothing where the tool that would know is missing."""
+
+    @abstractmethod
+    def can_run(self, path: Path) -> bool:
+        """Whether files like this one run here, by its name alone: nothing is opened or connected."""
 
     @abstractmethod
     def time(self, path: Path, plan: TimingPlan, *, log: Path) -> Measurement:
         """Time the file on this device. Raises `DeviceError`, `NotExecutableHereError` or `BadArtifactError`."""
+
+    def operators(self, path: Path, plan: TimingPlan, *, log: Path) -> tuple[OperatorTime, ...]:  # noqa: ARG002
+        """The time of each operator, in the order of execution. Raises like `time`, and `UsageError` where nothing tells."""
+        raise UsageError(
+            f"{self.kind} gives no times of single operators of {path.name}",
+            hint="profile on the host, or without --ops",
+        )

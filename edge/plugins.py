@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.device import Device
-from edge.errors import BadArtifactError, ToolchainMissingError, UsageError
+from edge.errors import BadArtifactError, NotExecutableHereError, ToolchainMissingError, UsageError
 from edge.exporter import Exporter
 from edge.suggest import unknown
 from edge.toolchain import installed_version
@@ -55,12 +55,31 @@ def exporter_for(path: Path) -> Exporter:
     """The exporter whose files end like `path`. Raises `BadArtifactError`."""
     if not path.exists():
         raise UsageError(f"there is no {path}", hint="give a file or folder that `edge export` wrote")
-    known = {exporter(name).suffix: exporter(name) for name in names("exporters")}
+    known = _by_suffix()
     if path.suffix not in known:
         raise BadArtifactError(
             f"{path.name} is not a model file that edge knows", hint=f"known: {', '.join(sorted(known))}"
         )
     return known[path.suffix]
+
+
+def suffixes() -> tuple[str, ...]:
+    """How the names of model files end, with the dot."""
+    return tuple(sorted(_by_suffix()))
+
+
+def _by_suffix() -> dict[str, Exporter]:
+    return {exporter(name).suffix: exporter(name) for name in names("exporters")}
+
+
+def require_runnable(chosen: Device, path: Path) -> None:
+    """Refuse a file that is not there (`UsageError`) or that a device cannot run (`NotExecutableHereError`, says who can)."""
+    if not path.exists():
+        raise UsageError(f"there is no {path}", hint="give a file or folder that `edge export` wrote")
+    if not chosen.can_run(path):
+        able = [kind for kind in names("devices") if device(kind).can_run(path)]
+        hint = f"devices that can: {', '.join(able)}" if able else f"known files: {', '.join(suffixes())}"
+        raise NotExecutableHereError(f"{chosen.kind} cannot run {path.name}", hint=hint)
 
 
 def missing(plugin: Exporter) -> tuple[str, ...]:

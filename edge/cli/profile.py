@@ -3,37 +3,73 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.cli.output import Json, Quiet, emit
+from edge.cli.output import Json, Quiet, emit, table
 from edge.logs import log_folder
+
+if TYPE_CHECKING:
+    from edge.measurement import Measurement
+    from edge.operator_times import OperatorTime
 
 
 def profile(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A file that `edge export` wrote.")],
     device: Annotated[str, typer.Option(help="host, or another of `edge devices`.")] = "host",
-    runs: Annotated[int, typer.Option(min=1, help="Runs that count.")] = 50,
-    warmup: Annotated[int, typer.Option(min=0, help="Runs before, not counted.")] = 5,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds all runs may take.")] = 600,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of a round; all rounds count.")] = 50,
+    warmup: Annotated[int, typer.Option(min=0, help="Runs before each round, not counted.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    budget: Annotated[float, typer.Option(min=0, help="Seconds that further rounds may take while it is noisy.")] = 10,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds a round may take.")] = 600,
+    ops: Annotated[bool, typer.Option("--ops", help="Also the time of each operator.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Time a file, batch 1, and say where the number came from."""
     from edge import plugins
-    from edge.device import TimingPlan
+    from edge.protocol import TimingPlan
 
+    plan = TimingPlan(warmup, runs, timeout, threads, budget)
+    chosen = plugins.device(device)
+    plugins.require_runnable(chosen, artifact)
     with log_folder() as logs:
-        measured = plugins.device(device).time(artifact, TimingPlan(warmup, runs, timeout), log=logs / "profile.log")
+        measured = chosen.time(artifact, plan, log=logs / "profile.log")
+        operators = chosen.operators(artifact, plan, log=logs / "operators.log") if ops else ()
     if as_json:
-        return emit("profile", {"artifact": str(artifact), **measured.fields(), "ops": []})
+        fields = {"artifact": str(artifact), **measured.fields(), "ops": [each.fields() for each in operators]}
+        return emit("profile", fields)
     if quiet:
         return print(f"{measured.median_ms:.3f}")
+    _print(artifact, measured)
+    return _print_operators(operators) if operators else None
+
+
+def _print(artifact: Path, measured: Measurement) -> None:
     low, high = measured.ci95_ms
-    spread = f"95 % interval {low:.3f} to {high:.3f}"
-    print(f"{artifact.name} on {measured.device}, {measured.runtime}, {measured.threads} thread, {measured.source}")
-    print(f"  median {measured.median_ms:.3f} ms ({spread}), p90 {measured.p90_ms:.3f} ms, {measured.verdict}")
-    return print(
-        f"  start-up {measured.init_ms:.1f} ms, peak memory {measured.peak_rss_kb / 1024:.0f} MB, {len(measured.samples_ms)} runs"
+    threads = "1 thread" if measured.threads == 1 else f"{measured.threads} threads"
+    energy = "not available" if measured.energy_mj is None else f"{measured.energy_mj:.2f} mJ a run, the whole device"
+    print(f"{artifact.name} on {measured.device}, {measured.runtime}, {threads}, {measured.source}")
+    print(
+        f"  median {measured.median_ms:.3f} ms (95 % interval {low:.3f} to {high:.3f}), p90 {measured.p90_ms:.3f} ms, "
+        f"p95 {measured.p95_ms:.3f} ms, {measured.verdict}"
+    )
+    print(
+        f"  start-up {measured.init_ms:.1f} ms, peak memory {measured.peak_rss_kb / 1024:.0f} MB, "
+        f"{len(measured.samples_ms)} runs, energy {energy}"
+    )
+
+
+def _print_operators(operators: tuple[OperatorTime, ...]) -> None:
+    from edge.operator_times import outside_delegates
+
+    total = sum(each.ms for each in operators)
+    print(f"\n  {outside_delegates(operators):.1%} of the operators' time outside delegates")
+    table(
+        ("operator", "type", "ms", "share", "run by"),
+        (
+            (each.name, each.type, f"{each.ms:.3f}", f"{each.ms / total:.1%}", each.delegate or "runtime")
+            for each in sorted(operators, key=lambda each: -each.ms)
+        ),
     )

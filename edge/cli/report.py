@@ -24,7 +24,7 @@ def report(
 ) -> None:
     """Execute and time the files of FOLDER here, and write one self-contained HTML page about them."""
     from edge import whole
-    from edge.device import TimingPlan
+    from edge.protocol import TimingPlan
     from edge.report.find import find
     from edge.report.gather import Bench, gather
     from edge.report.page import render

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from edge.device_state import DeviceState
 from edge.measurement import Measurement, Source
 
 
@@ -44,3 +47,22 @@ def test_the_fields_are_those_of_the_contract():
         "peak_rss_kb",
     }
     assert set(measured(1.0, 2.0).fields()) >= fields
+
+
+def test_energy_is_power_times_time_and_only_where_the_battery_feeds_the_device():
+    def state(*, charging: bool) -> DeviceState:
+        return DeviceState(0, current_ma=-500.0, voltage_mv=4000.0, charging=charging)
+
+    fed_by_battery = replace(measured(3.0, 3.0), during=(state(charging=False),))
+    assert fed_by_battery.energy_mj == pytest.approx(2.0 * 3.0)  # 2 W for 3 ms
+    assert replace(measured(3.0), during=(state(charging=True),)).energy_mj is None
+    assert measured(3.0).energy_mj is None
+
+
+def test_a_device_that_slowed_down_is_called_throttled():
+    hot = DeviceState(0, thermal_status=3)
+    assert replace(measured(*[1.0] * 20), during=(hot,)).verdict == "throttled"
+
+
+def test_the_median_distance_from_the_median():
+    assert measured(1.0, 2.0, 3.0, 4.0, 100.0).mad_ms == 1.0

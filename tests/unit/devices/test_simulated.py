@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from edge import plugins
-from edge.device import TimingPlan
 from edge.errors import UnknownNameError, UsageError
 from edge.measurement import Source
+from edge.protocol import TimingPlan
 
 NETWORK = """
 [network]
