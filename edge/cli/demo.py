@@ -32,7 +32,7 @@ def demo(
     """
     wait_asleep()
     from edge.demo import demo as run_demo
-    from edge.device import TimingPlan
+    from edge.protocol import TimingPlan
     from edge.report.gather import Bench
     from edge.training.watch import watcher
 
