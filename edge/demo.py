@@ -23,8 +23,9 @@ from edge.report.gather import AT_ONCE, Bench, gather
 from edge.report.page import render
 from edge.spec import Recipe
 from edge.training.data import DIGITS, held_out
+from edge.training.order import TrainingOrder
 from edge.training.recipe import TrainingRecipe, default_warmup_epochs
-from edge.training.run import TrainingOrder, train
+from edge.training.run import train
 from edge.training.watch import Watcher
 
 MODEL = "efficientformer_mini"
@@ -93,7 +94,7 @@ def _trained(run: Path, epochs: int | None, watcher: Watcher, bench: Bench) -> P
         done = train(
             TrainingOrder(ModelRequest(MODEL), DIGITS, run, recipe), watcher, lambda text: bench.progress(MODEL, text)
         )
-    bench.progress(MODEL, f"trained {done.trained} of {count} epochs now: {done.history[-1].accuracy:.2%} held out")
+    bench.progress(MODEL, f"trained {done.trained} of {count} epochs now: {done.history[-1].words} held out")
     return run
 
 

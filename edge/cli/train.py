@@ -51,7 +51,7 @@ def train(
     """Train MODEL, or fine-tune it, on labelled pictures; the same command goes on after an interruption."""
     wait_asleep()
     from edge.reference import ModelRequest
-    from edge.training.run import TrainingOrder
+    from edge.training.order import TrainingOrder
     from edge.training.run import train as run
     from edge.training.watch import watcher
 
@@ -84,7 +84,7 @@ def _print(report: TrainingReport, *, as_json: bool, quiet: bool) -> None:
     if quiet:
         return print(report.run)
     what = "trained" if report.trained else "was finished before"
-    print(f"{report.run} {what}: {last.epoch} epochs, loss {last.train_loss:.4f}, accuracy {last.accuracy:.2%}")
+    print(f"{report.run} {what}: {last.epoch} epochs, loss {last.train_loss:.4f}, {last.words}")
     return print(f"next: edge export {report.run} --target all")
 
 

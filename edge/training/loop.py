@@ -13,16 +13,13 @@ from torch import nn
 
 from edge.errors import UsageError, WeightsError
 from edge.models.vanillanet import leak_at
-from edge.preprocess import Preprocess
 from edge.training.average import Average
-from edge.training.data import Dataset
-from edge.training.lesson import Batch, Lesson, normalised
+from edge.training.lesson import Batch, Lesson
 from edge.training.parallel import Group
 from edge.training.recipe import TrainingRecipe
 from edge.training.record import Checkpoint, EpochMetrics, Record
+from edge.training.score import Score
 from edge.training.watch import Watcher
-
-EVALUATION_BATCH = 256
 
 
 @runtime_checkable
@@ -40,7 +37,7 @@ class Trainee:
         self.network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.average = Average(network)
         self.optimiser = torch.optim.AdamW(parameter_groups(network, recipe.weight_decay), lr=recipe.lr)
-        self.shared = group.shared(network)
+        self.group = group
 
     def states(self) -> dict[str, dict[str, Any]]:
         """The state dicts that a checkpoint keeps."""
@@ -66,21 +63,26 @@ class Trainee:
             if isinstance(network, Leaky):
                 network.set_leak(value)
 
-    def learn(self, batch: Batch, lesson: Lesson, *, lr: float, ema_decay: float) -> float:
+    def learn(self, batch: Batch, lesson: Lesson[Batch], *, lr: float, ema_decay: float) -> float:
         """One step of the optimiser and of the average; returns the loss."""
         for settings in self.optimiser.param_groups:
             settings["lr"] = lr
-        loss = lesson.loss(self.shared(normalised(batch.pictures, lesson.preprocess)), batch)
         self.optimiser.zero_grad()
-        loss.backward()
+        loss = lesson.backward(self.network, batch)
+        self.group.average_gradients(self.network.parameters())
         nn.utils.clip_grad_norm_(self.network.parameters(), lesson.recipe.clip_norm)
         self.optimiser.step()
         self.average.follow(self.network, ema_decay)
-        return loss.item()
+        return loss
 
 
 def fit(
-    trainee: Trainee, lesson: Lesson, history: tuple[EpochMetrics, ...], record: Record, group: Group, watcher: Watcher
+    trainee: Trainee,
+    lesson: Lesson[Any],
+    history: tuple[EpochMetrics, ...],
+    record: Record,
+    group: Group,
+    watcher: Watcher,
 ) -> tuple[EpochMetrics, ...]:
     """Train the epochs that `history` lacks, with a checkpoint after each; returns every epoch's metrics."""
     steps = lesson.steps(group)
@@ -92,19 +94,6 @@ def fit(
                 record.save(Checkpoint(history, trainee.states()))
                 watcher.measured(history[-1])
     return history
-
-
-def accuracy(network: nn.Module, pictures: Dataset, preprocess: Preprocess) -> float:
-    """The share of `pictures` whose largest output is their own class, in inference mode."""
-    network.eval()
-    right = 0
-    for start in range(0, len(pictures.labels), EVALUATION_BATCH):
-        part = slice(start, start + EVALUATION_BATCH)
-        normalised = torch.from_numpy(preprocess.normalise(pictures.pictures[part]))
-        with torch.no_grad():
-            answers = network(normalised).argmax(1).numpy()
-        right += int((answers == pictures.labels[part]).sum())
-    return right / len(pictures.labels)
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -128,7 +117,7 @@ def repeatable() -> Iterator[None]:
         torch.use_deterministic_algorithms(before, warn_only=warned)
 
 
-def _epoch(trainee: Trainee, lesson: Lesson, epoch: int, group: Group, watcher: Watcher) -> EpochMetrics:
+def _epoch(trainee: Trainee, lesson: Lesson[Any], epoch: int, group: Group, watcher: Watcher) -> EpochMetrics:
     started = time.monotonic()
     recipe, steps = lesson.recipe, lesson.steps(group)
     trainee.leak(leak_at(epoch, recipe.leak_epochs))
@@ -142,5 +131,6 @@ def _epoch(trainee: Trainee, lesson: Lesson, epoch: int, group: Group, watcher: 
                 f"the loss became {losses[-1]} in epoch {epoch + 1}", hint=f"lower --lr, which is {recipe.lr}"
             )
         watcher.stepped(losses[-1])
-    share = accuracy(trainee.average.network, lesson.held_out, lesson.preprocess) if group.leads else 0.0
-    return EpochMetrics(epoch + 1, sum(losses) / steps, share, lr, round(time.monotonic() - started, 3))
+    score = lesson.score(trainee.average.network) if group.leads else Score(None)
+    seconds = round(time.monotonic() - started, 3)
+    return EpochMetrics(epoch + 1, sum(losses) / steps, score.accuracy, lr, seconds, score.metrics)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 import torch.distributed as dist
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,17 @@ class Group:
     def leads(self) -> bool:
         return self.rank == 0
 
-    def shared(self, network: nn.Module) -> nn.Module:
-        """The network with its gradients averaged over the group."""
-        return network if self.size == 1 else DistributedDataParallel(network)
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace each gradient by its mean over the group; a process that did not use a parameter counts as zero."""
+        if self.size == 1:
+            return
+        learned = [each for each in parameters if each.requires_grad]
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in learned]
+        joint = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(joint)
+        means = (joint / self.size).split([each.numel() for each in learned])
+        for parameter, mean in zip(learned, means, strict=True):
+            parameter.grad = mean.view(parameter.shape)
 
     def wait(self) -> None:
         """Go on when every process has come here."""

@@ -7,14 +7,15 @@ import os
 import pickle
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import torch
 
 from edge import runfolder
 from edge.errors import UsageError, WeightsError
+from edge.training.score import TaskMetric
 
 SETTINGS = "settings.json"
 METRICS = "metrics.jsonl"
@@ -27,13 +28,27 @@ Settings = Mapping[str, str | int | float | None]
 
 @dataclass(frozen=True, slots=True)
 class EpochMetrics:
-    """One epoch, counted from 1: the mean training loss, the share of held-out pictures that the average gets right."""
+    """One epoch, counted from 1: the mean training loss, and how the average answers held-out pictures, as in a `Score`."""
 
     epoch: int
     train_loss: float
-    accuracy: float
+    accuracy: float | None
     lr: float
     seconds: float
+    metrics: Mapping[str, TaskMetric] = field(default_factory=dict)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Build from plain data; runs of earlier versions have no metrics per task. Raises `TypeError`, `ValueError`."""
+        found = dict(fields.get("metrics", {}))
+        return cls(**{**fields, "metrics": {task: TaskMetric.from_fields(each) for task, each in found.items()}})
+
+    @property
+    def words(self) -> str:
+        """The metric of each task, or the accuracy where there are no tasks."""
+        if self.metrics:
+            return ", ".join(f"{task} {metric.words}" for task, metric in self.metrics.items())
+        return "accuracy unknown" if self.accuracy is None else f"accuracy {self.accuracy:.2%}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +92,7 @@ class Record:
             return None
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-            history = tuple(EpochMetrics(**metrics) for metrics in content["history"])
+            history = tuple(EpochMetrics.from_fields(metrics) for metrics in content["history"])
             return Checkpoint(history, dict(content["states"]))
         except (
             RuntimeError,
@@ -96,8 +111,8 @@ class Record:
         path = self.folder / METRICS
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
-            history = tuple(EpochMetrics(**json.loads(line)) for line in lines)
-        except (OSError, ValueError, TypeError) as error:
+            history = tuple(EpochMetrics.from_fields(json.loads(line)) for line in lines)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UsageError(f"{path} cannot be read: {error}", hint="give another --out") from None
         if not history:
             raise UsageError(f"{path} is empty", hint="give another --out")

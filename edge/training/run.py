@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from edge import runfolder
-from edge.errors import UsageError
 from edge.models.weights import save_weights
-from edge.reference import ModelRequest, fingerprint
-from edge.training.augment import NATURAL, UPRIGHT
-from edge.training.data import DIGITS, Source, decode, find
+from edge.reference import fingerprint
+from edge.training.classification import LabelledPictures
+from edge.training.data import find
 from edge.training.lesson import Lesson
-from edge.training.loop import Leaky, Trainee, fit
+from edge.training.loop import Trainee, fit
+from edge.training.order import TrainingOrder
 from edge.training.parallel import Group, joined
-from edge.training.recipe import TrainingRecipe, default_leak_epochs
 from edge.training.record import EpochMetrics, Record, Settings
-from edge.training.start import Start, Teacher, start
+from edge.training.start import Start
+from edge.training.subject import Subject
 from edge.training.watch import Watcher
 
 NAMED = 3
@@ -25,22 +26,6 @@ NAMED = 3
 
 Warn = Callable[[str], None]
 History = tuple[EpochMetrics, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingOrder:
-    """Everything that `edge train` was asked for.
-
-    `leak_epochs` None: a third of the run for a network that can leak. `workers` are threads that decode pictures.
-    """
-
-    request: ModelRequest
-    data: str
-    out: Path
-    recipe: TrainingRecipe
-    leak_epochs: int | None = None
-    teacher: ModelRequest | None = None
-    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +47,29 @@ def train(order: TrainingOrder, watcher: Watcher, warn: Warn) -> TrainingReport:
     Raises `UsageError` when the folder holds a run of other settings, and for pictures that make no classifier.
     """
     with joined() as group:
-        source = find(order.data, order.request.seed)
+        subject = _subject(order)
         record = Record(order.out)
         if group.leads:
-            record.claim(_settings(order, source, group))
+            record.claim(_settings(order, subject, group))
         group.wait()
         if (order.out / runfolder.RECORD).exists():
             before = history = record.metrics()
         else:
-            before, history = _train(order, source, record, group, watcher, warn)
+            before, history = _train(order, subject, record, group, watcher, warn)
         if group.leads:
             record.sweep()
         return TrainingReport(order.out, history, len(history) - len(before), group.leads)
 
 
 def _train(
-    order: TrainingOrder, source: Source, record: Record, group: Group, watcher: Watcher, warn: Warn
+    order: TrainingOrder, subject: Subject, record: Record, group: Group, watcher: Watcher, warn: Warn
 ) -> tuple[History, History]:
     """The epochs found in the record, and all epochs at the end."""
-    begun = start(order.request, order.data, len(source.classes))
-    lesson = _lesson(order, source, begun)
+    begun = subject.start(order)
+    lesson = subject.lesson(order, begun)
     trainee = Trainee(begun.network, lesson.recipe, group)
-    if group.leads and (unreadable := (*lesson.training.unreadable, *lesson.held_out.unreadable)):
-        warn(_unreadable(unreadable))
+    if group.leads and lesson.unreadable:
+        warn(_unreadable(lesson.unreadable))
     before: History = ()
     if (checkpoint := record.checkpoint()) is not None:
         trainee.load(checkpoint.states)
@@ -93,12 +78,17 @@ def _train(
     if group.leads:
         save_weights(trainee.average.network, order.out / runfolder.WEIGHTS)
         record.write_metrics(history)
-        runfolder.write(order.out, _card(order, lesson, begun, history))
+        lesson.leave(trainee.average.network, order.out)
+        runfolder.write(order.out, _card(order, subject, lesson, begun, history))
     group.wait()
     return before, history
 
 
-def _settings(order: TrainingOrder, source: Source, group: Group) -> Settings:
+def _subject(order: TrainingOrder) -> Subject:
+    return LabelledPictures(find(order.data, order.request.seed))
+
+
+def _settings(order: TrainingOrder, subject: Subject, group: Group) -> Settings:
     """What decides the result; a run is taken up only with the same. `None` is the default of whatever is trained."""
     request, teacher = order.request, order.teacher
     size = request.image_size
@@ -111,44 +101,26 @@ def _settings(order: TrainingOrder, source: Source, group: Group) -> Settings:
         "leak_epochs": order.leak_epochs,
         "teacher": None if teacher is None else teacher.reference,
         "processes": group.size,
-        "pictures_sha256": source.fingerprint,
+        "pictures_sha256": subject.fingerprint,
         "model_sha256": fingerprint(request),
         "teacher_sha256": None if teacher is None else fingerprint(teacher),
     }
 
 
-def _lesson(order: TrainingOrder, source: Source, begun: Start) -> Lesson:
-    return Lesson(
-        training=decode(source.training, source.classes, begun.preprocess, workers=order.workers),
-        held_out=decode(source.held_out, source.classes, begun.preprocess, workers=order.workers),
-        preprocess=begun.preprocess,
-        recipe=replace(order.recipe, leak_epochs=_leak_epochs(order, begun)),
-        jitter=UPRIGHT if order.data == DIGITS else NATURAL,
-        seed=order.request.seed,
-        teacher=None if order.teacher is None else Teacher(order.teacher, len(source.classes)),
-    )
-
-
-def _leak_epochs(order: TrainingOrder, begun: Start) -> int:
-    if isinstance(begun.network, Leaky):
-        return default_leak_epochs(order.recipe.epochs) if order.leak_epochs is None else order.leak_epochs
-    if order.leak_epochs is not None:
-        raise UsageError(f"{begun.reference} has no leaky activations", hint="--leak-epochs is for VanillaNet")
-    return 0
-
-
-def _card(order: TrainingOrder, lesson: Lesson, begun: Start, history: History) -> runfolder.RunCard:
+def _card(
+    order: TrainingOrder, subject: Subject, lesson: Lesson[Any], begun: Start, history: History
+) -> runfolder.RunCard:
     preprocess = begun.preprocess
     return runfolder.RunCard(
         model=begun.reference,
-        num_classes=len(lesson.training.classes),
+        num_classes=lesson.num_classes,
         image_size=(preprocess.height, preprocess.width),
-        labels=lesson.training.classes,
+        labels=lesson.labels,
         mean=preprocess.mean,
         std=preprocess.std,
         crop=preprocess.crop,
         interpolation=preprocess.interpolation,
-        data=order.data if order.data == DIGITS else str(Path(order.data).resolve()),
+        data=subject.name(order),
         seed=order.request.seed,
         epochs=len(history),
         accuracy=history[-1].accuracy,

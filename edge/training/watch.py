@@ -38,7 +38,7 @@ class Terminal(Watcher):
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
         self._task = self._bar.add_task("training", total=None)
-        self._accuracy = ""
+        self._words = ""
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -51,13 +51,12 @@ class Terminal(Watcher):
         self._bar.update(self._task, total=steps, completed=done)
 
     def stepped(self, loss: float) -> None:
-        self._bar.update(self._task, advance=1, description=f"loss {loss:.3f}{self._accuracy}")
+        self._bar.update(self._task, advance=1, description=f"loss {loss:.3f}{self._words}")
 
     def measured(self, metrics: EpochMetrics) -> None:
-        self._accuracy = f"  accuracy {metrics.accuracy:.2%}"
+        self._words = f"  {metrics.words}"
         self._bar.print(
-            f"epoch {metrics.epoch:>3}  loss {metrics.train_loss:.4f}  accuracy {metrics.accuracy:.2%}  "
-            f"{metrics.seconds:.1f} s"
+            f"epoch {metrics.epoch:>3}  loss {metrics.train_loss:.4f}  {metrics.words}  {metrics.seconds:.1f} s"
         )
 
 

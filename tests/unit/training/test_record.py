@@ -10,6 +10,7 @@ import torch
 
 from edge.errors import UsageError, WeightsError
 from edge.training.record import CHECKPOINT, METRICS, PARTIAL, Checkpoint, EpochMetrics, Record
+from edge.training.score import TaskMetric
 
 SETTINGS = {"model": "toy", "epochs": 3, "batch_size": 4, "leak_epochs": None}
 
@@ -140,3 +141,18 @@ def test_metrics_changed_by_hand_are_refused(record, text):
     (record.folder / METRICS).write_text(text)
     with pytest.raises(UsageError, match=METRICS):
         record.metrics()
+
+
+def test_metrics_of_each_task_come_back(record):
+    tasks = {"depth": TaskMetric("RMSE", 0.5, "m", False), "edges": TaskMetric("F within 1 px", None, "", True)}
+    epoch = EpochMetrics(1, 2.0, None, 0.001, 0.1, tasks)
+    record.save(Checkpoint((epoch,), {}))
+    assert record.metrics() == record.checkpoint().history == (epoch,)
+    assert epoch.words == "depth RMSE 0.5 m, edges F within 1 px unknown"
+
+
+def test_metrics_written_before_there_were_tasks_are_read(record):
+    line = {"epoch": 1, "train_loss": 2.0, "accuracy": 0.5, "lr": 0.001, "seconds": 0.1}
+    (record.folder / METRICS).write_text(json.dumps(line) + "\n")
+    (epoch,) = record.metrics()
+    assert (epoch.accuracy, epoch.metrics, epoch.words) == (0.5, {}, "accuracy 50.00%")

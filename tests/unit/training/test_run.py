@@ -17,12 +17,14 @@ from edge.errors import UsageError
 from edge.models.sources import resolve
 from edge.models.weights import load_state
 from edge.reference import ModelRequest
+from edge.training.classification import accuracy
 from edge.training.data import held_out
-from edge.training.loop import Trainee, accuracy, parameter_groups
+from edge.training.loop import Trainee, parameter_groups
+from edge.training.order import TrainingOrder
 from edge.training.parallel import Group
 from edge.training.recipe import Distillation, TrainingRecipe
 from edge.training.record import METRICS
-from edge.training.run import TrainingOrder, train
+from edge.training.run import train
 from edge.training.start import Teacher
 from edge.training.watch import Watcher
 
