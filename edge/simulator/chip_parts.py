@@ -158,7 +158,11 @@ class Queue:
         """On-chip bytes of all queues of a layer (moe_fpga sheet 2.3; bounds are 2 bytes each)."""
         if self.layout is QueueLayout.DENSE:
             return experts * tokens * self.entry_bytes
-        return tokens * top_k * self.entry_bytes + (experts + 1) * 2
+        return self.saved_bytes(tokens * top_k, experts)
+
+    def saved_bytes(self, entries: int, experts: int) -> int:
+        """Bytes of `entries` side by side and the bounds between the experts, in whatever layout they stood."""
+        return entries * self.entry_bytes + (experts + 1) * 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,8 @@ class Transfer:
 class Job:
     """One step of a unit: `latency` cycles, then `compute` cycles while its transfers move; done when all are.
 
-    `after` are indices of earlier jobs; `operation` is the row of the table of operations that it counts in.
+    `after` are indices of earlier jobs; `operation` is the row of the table of operations that it counts in;
+    `context_bytes` is what must be saved if the chip turns to another frame when this job ends, None where it cannot.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Job:
     latency: int = 0
     macs: int = 0
     transfers: tuple[Transfer, ...] = ()
+    context_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
