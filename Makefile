@@ -5,13 +5,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check unit parity e2e coreml-conformance all-models benchmark clean
+DEVICE_TOOLS := adb chromium g++ gcc-aarch64-linux-gnu libc6-dev-arm64-cross openssh-client openssh-server qemu-user-static
+
+.PHONY: demo test device-tools check unit parity e2e coreml-conformance all-models benchmark clean
 
 demo: $(READY)  ## train a small network on real digits, export it everywhere, verify, report
 	$(BIN)/edge demo --out demo
 
 test: $(READY)  ## every test that needs no phone
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+device-tools:  ## Debian's adb, qemu, compilers, browser and ssh, without which the tests of devices are skipped (as root)
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(DEVICE_TOOLS) >/dev/null; \
+	else echo "not root on Debian: tests that need one of $(DEVICE_TOOLS) are skipped where it is missing"; fi
 
 check: $(READY)  ## style, types, and which package may import which
 	$(BIN)/ruff check .
