@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from edge.errors import UsageError
 from edge.simulator.chip import Chip
 from edge.simulator.chip_parts import Role
 from edge.simulator.experts import by_expert, by_token
 from edge.simulator.operations import attention_half, gate, mlp, norm, patch_embedding, residual
 from edge.simulator.policies import Kind, Policy, check_fits
 from edge.simulator.program import Program, Traffic, Transfer
-from edge.simulator.workload import Network, Routing, Scope, Workload
+from edge.simulator.workload import Experts, Network, Routing, Scope, Workload, queue_lengths
 from edge.simulator.writer import Writer
 
 
@@ -19,15 +22,28 @@ def program(workload: Workload, chip: Chip, policy: Policy, tasks: Sequence[str]
 
     Raises `UsageError` when the design does not fit on the chip or a task is unknown.
     """
-    reserved = check_fits(workload.network, chip, policy)
+    return batched_program(workload, chip, policy, [(task,) for task in tasks])
+
+
+def batched_program(workload: Workload, chip: Chip, policy: Policy, batches: Sequence[Sequence[str]]) -> Program:
+    """Batches of frames, one batch after another; the frames of a batch run layer by layer.
+
+    In each layer the frames take their turns, but the queues of all of them are merged, so that an expert is loaded
+    once for the batch. A frame of the program is a whole batch. Raises `UsageError` as `program` does, and for a batch
+    under another policy than expert-reorder.
+    """
+    most = max((len(batch) for batch in batches), default=1)
+    if most > 1 and policy.kind is not Kind.EXPERT_REORDER:
+        raise UsageError(f"{policy.kind} cannot batch frames", hint=f"batches go with {Kind.EXPERT_REORDER}")
+    reserved = check_fits(workload.network, chip, policy, frames=most)
     writer = Writer(workload.network, chip, policy)
-    before = tasks[0] if tasks else ""
-    for frame, task in enumerate(tasks):
+    before = tuple(batches[0]) if batches else ()
+    for frame, batch in enumerate(batches):
         writer.start_frame(frame)
-        if policy.kind is Kind.TASK_MODEL_SWAP and task != before:
+        if policy.kind is Kind.TASK_MODEL_SWAP and tuple(batch) != before:
             _swap_model(writer)
-        _write_frame(writer, workload.routing(task))
-        before = task
+        _write_batch(writer, [workload.routing(task) for task in batch])
+        before = tuple(batch)
     always = reserved.queues + reserved.lines + (reserved.experts if policy.kind is Kind.RESIDENT else 0)
     return Program(tuple(writer.jobs), tuple(writer.holds), always, reserved.total)
 
@@ -44,29 +60,40 @@ def _swap_model(writer: Writer) -> None:
     writer.frame_start = writer.computed
 
 
-def _write_frame(writer: Writer, routing: Routing) -> None:
+def _write_batch(writer: Writer, routings: Sequence[Routing]) -> None:
     network, layer = writer.network, 0
     whole = network.scope is Scope.FRAME
     if whole and network.patch_inputs and network.tokens > 1:
-        patch_embedding(writer)
+        for _ in routings:
+            patch_embedding(writer)
     for is_moe in _blocks(network):
-        if whole:
-            attention_half(writer)
-        before_norm = writer.ready
-        if whole:
-            norm(writer)
         if is_moe and writer.policy.kind is not Kind.TASK_MODEL_SWAP:
-            if whole:
-                gate(writer, before_norm)
-            if writer.policy.kind is Kind.TOKEN_LRU:
-                by_token(writer, routing.layers[layer])
-            else:
-                by_expert(writer, routing.queues(layer, network.experts))
+            _moe_block(writer, [routing.layers[layer] for routing in routings])
             layer += 1
-        else:
+            continue
+        for _ in routings:
+            if whole:
+                attention_half(writer)
+                norm(writer)
             mlp(writer, _hidden(network, is_moe))
-        if whole:
-            residual(writer)
+            if whole:
+                residual(writer)
+
+
+def _moe_block(writer: Writer, routes: Sequence[Experts]) -> None:
+    """Up to their gates the frames take turns; then all their tokens go through the experts together."""
+    whole = writer.network.scope is Scope.FRAME
+    for _ in routes if whole else ():
+        attention_half(writer)
+        before_norm = writer.ready
+        norm(writer)
+        gate(writer, before_norm)
+    if writer.policy.kind is Kind.TOKEN_LRU:
+        by_token(writer, routes[0])
+    else:
+        by_expert(writer, queue_lengths(np.concatenate(routes), writer.network.experts))
+    for _ in routes if whole else ():
+        residual(writer)
 
 
 def _blocks(network: Network) -> tuple[bool, ...]:

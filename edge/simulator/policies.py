@@ -139,8 +139,11 @@ class Footprint:
         return self.weight_buffers + self.experts + self.queues + self.lines + self.gate
 
 
-def footprint(network: Network, chip: Chip, policy: Policy) -> Footprint:
-    """What `policy` reserves on `chip` (moe_fpga sheet 2.3; the lines are ours: held queries and a row in and out)."""
+def footprint(network: Network, chip: Chip, policy: Policy, *, frames: int = 1) -> Footprint:
+    """What `policy` reserves on `chip` for `frames` at once (moe_fpga sheet 2.3).
+
+    The lines are ours: held queries and a row in and out.
+    """
     expert = expert_bytes(network, chip)
     swap = policy.kind is Kind.TASK_MODEL_SWAP
     experts = {
@@ -149,12 +152,13 @@ def footprint(network: Network, chip: Chip, policy: Policy) -> Footprint:
         Kind.RESIDENT: network.moe_layers * network.experts * expert,
         Kind.TASK_MODEL_SWAP: 0,
     }
+    tokens = frames * network.tokens
     widest = max(network.dim, network.hidden, network.expert_hidden, *(dense_hidden(network) if swap else ()))
     return Footprint(
         weight_buffers=policy.buffers * chip.buffers.weight_bytes,
         experts=experts[policy.kind],
-        queues=0 if swap else chip.queue.bytes(network.tokens, network.experts, network.top_k),
-        lines=chip.line_bytes(network.tokens, network.dim, widest),
+        queues=0 if swap else chip.queue.bytes(tokens, network.experts, network.top_k),
+        lines=chip.line_bytes(tokens, network.dim, widest),
         gate=0 if swap else chip.precision.weight_bytes(network.dim * network.experts),
     )
 
@@ -169,8 +173,11 @@ def dense_hidden(network: Network) -> tuple[int, ...]:
     return (network.top_k * network.expert_hidden,)
 
 
-def check_fits(network: Network, chip: Chip, policy: Policy) -> Footprint:
-    """What the design reserves, if it fits. Raises `UsageError`: by how many bytes it does not, and what would fit."""
+def check_fits(network: Network, chip: Chip, policy: Policy, *, frames: int = 1) -> Footprint:
+    """What the design reserves for `frames` at once, if it fits.
+
+    Raises `UsageError`: by how many bytes it does not, and what would fit.
+    """
     buffer = buffer_needed(network, chip, policy)
     if buffer > chip.buffers.weight_bytes:
         over = buffer - chip.buffers.weight_bytes
@@ -181,13 +188,13 @@ def check_fits(network: Network, chip: Chip, policy: Policy) -> Footprint:
             f"{over:,} bytes too many",
             hint=f"{smaller}set weight_bytes to at least {buffer}",
         )
-    needed = footprint(network, chip, policy)
+    needed = footprint(network, chip, policy, frames=frames)
     if needed.total > chip.memory.usable_bytes:
         over = needed.total - chip.memory.usable_bytes
         raise UsageError(
             f"{policy.kind} does not fit on chip {chip.name}: it needs {needed.total:,} bytes, "
             f"{over:,} more than the {chip.memory.usable_bytes:,} there are",
-            hint=_would_fit(needed, network, chip, policy),
+            hint="batch fewer frames" if frames > 1 else _would_fit(needed, network, chip, policy),
         )
     return needed
 

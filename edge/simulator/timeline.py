@@ -18,7 +18,11 @@ from edge.simulator.workload import Workload
 
 def simulate(workload: Workload, chip: Chip, policy: Policy, tasks: Sequence[str]) -> Timeline:
     """The timeline of one frame of each of `tasks`, one after another. Raises `UsageError`."""
-    written = program(workload, chip, policy, tasks)
+    return timeline(program(workload, chip, policy, tasks), chip)
+
+
+def timeline(written: Program, chip: Chip) -> Timeline:
+    """The timeline of a program."""
     return Timeline(chip, written, run(written, chip))
 
 

@@ -86,7 +86,7 @@ class Routing:
 
     def queues(self, layer: int, experts: int) -> tuple[int, ...]:
         """The queue length of each expert in one MoE layer; they sum to N·k."""
-        return tuple(int(length) for length in np.bincount(self.layers[layer].ravel(), minlength=experts))
+        return queue_lengths(self.layers[layer], experts)
 
     def check(self, network: Network) -> None:
         """Refuse a routing that is not of this network. Raises `UsageError`."""
@@ -97,6 +97,11 @@ class Routing:
             )
         for index, layer in enumerate(self.layers):
             _check_layer(index, layer, network)
+
+
+def queue_lengths(routes: Experts, experts: int) -> tuple[int, ...]:
+    """How many tokens go to each expert."""
+    return tuple(np.bincount(routes.ravel(), minlength=experts).tolist())
 
 
 def _check_layer(index: int, layer: Experts, network: Network) -> None:
