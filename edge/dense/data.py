@@ -20,7 +20,8 @@ class Scene:
 
     seg: uint8 (H, W), class numbers. depth: float32 (H, W), metres along the viewing axis; NaN where unknown. normals:
     float32 (H, W, 3), unit vectors in camera axes (x right, y down, z away from the camera) that point to the side that is
-    seen, so that one that faces the camera is (0, 0, -1); NaN where unknown. edges and saliency: uint8 (H, W), 0 or 1. `IGNORE` marks unknown pixels of the others.
+    seen, so that one that faces the camera is (0, 0, -1); NaN where unknown. edges and saliency: uint8 (H, W), 0 or 1.
+    `IGNORE` marks unknown pixels of the others.
     """
 
     picture: NDArray[np.uint8]
