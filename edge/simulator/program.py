@@ -33,6 +33,8 @@ class Traffic(StrEnum):
     RESIDUAL = "residual"
     GATE = "gate"
     MODEL_SWAP = "model swap"
+    CONTEXT = "context"
+    WASTED = "wasted weights"
 
 
 @dataclass(frozen=True, slots=True)

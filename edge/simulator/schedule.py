@@ -29,10 +29,11 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A frame that was computed. The latency counts from the arrival and includes the wait."""
+    """A frame that was computed: its latency counts from the arrival and includes the wait until it begins."""
 
     arrival: Arrival
     latency_ms: float
+    wait_ms: float
 
     @property
     def missed(self) -> bool:
@@ -45,16 +46,21 @@ def serve(arrivals: Sequence[Arrival], frame_ms: Callable[[str, str], float]) ->
     free_ms, before, served = 0.0, "", []
     for arrival in arrivals:
         arrived = free_ms if arrival.at_ms is None else arrival.at_ms
+        wait_ms = max(free_ms, arrived) - arrived
         free_ms = max(free_ms, arrived) + frame_ms(before or arrival.task, arrival.task)
         before = arrival.task
-        served.append(Served(arrival, free_ms - arrived))
+        served.append(Served(arrival, free_ms - arrived, wait_ms))
     return tuple(served)
 
 
 def percentile(served: Sequence[Served], share: float) -> float:
     """The smallest latency in ms that at least `share` of the frames do not exceed (nearest rank)."""
-    ordered = sorted(frame.latency_ms for frame in served)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+    return nearest_rank([frame.latency_ms for frame in served], share)
+
+
+def nearest_rank(values: Sequence[float], share: float) -> float:
+    """The smallest of `values` that at least `share` of them do not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def schedule(

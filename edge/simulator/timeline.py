@@ -90,11 +90,11 @@ class Timeline:
 
     @cached_property
     def frame_cycles(self) -> tuple[int, ...]:
-        """Cycles of each frame: from the end of the frame before it to its own end."""
+        """Cycles of each frame in the order in which they end: from the end of the frame before it to its own end."""
         ends: dict[int, int] = {}
         for job, span in self._timed:
             ends[job.frame] = max(ends.get(job.frame, 0), span.end)
-        ordered = [0, *(ends[frame] for frame in sorted(ends))]
+        ordered = [0, *sorted(ends.values())]
         return tuple(end - start for start, end in pairwise(ordered))
 
     @property
