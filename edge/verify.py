@@ -28,15 +28,16 @@ class Comparison:
 
     `relative_error` is max |file - model| over the standard deviation of the model's output. `sqnr_db` is the ratio of
     signal to error power; `sqnr_centred_db` takes the mean of each out first, so that a constant offset neither helps
-    nor hides. `top1_agreement` is the share of inputs with the same largest class, ties within the error counted equal.
-    `worst_input` is the index of the input with the largest error.
+    nor hides. `top1_agreement` is the share of inputs, or of the pixels of their maps, with the same largest class, ties
+    within float32's error counted equal; None where no output has classes. `worst_input` is the index of the input with
+    the largest error.
     """
 
     inputs: int
     relative_error: float
     sqnr_db: float
     sqnr_centred_db: float
-    top1_agreement: float
+    top1_agreement: float | None
     spread: float
     worst_input: int
 
@@ -82,7 +83,7 @@ def compare(model: Outputs, file: Outputs) -> Comparison:
         relative_error=max(one.relative_error for one in each),
         sqnr_db=min(one.sqnr_db for one in each),
         sqnr_centred_db=min(one.sqnr_centred_db for one in each),
-        top1_agreement=min(one.top1_agreement for one in each),
+        top1_agreement=min((one.top1_agreement for one in each if one.top1_agreement is not None), default=None),
         spread=min(one.spread for one in each),
         worst_input=max(each, key=lambda one: one.relative_error).worst_input,
     )
@@ -100,8 +101,8 @@ def judge(comparison: Comparison, tolerance: Tolerance, executed_by: str) -> Ver
             ),
             (comparison.sqnr_db >= tolerance.sqnr_db, f"SQNR {comparison.sqnr_db:.1f} dB < {tolerance.sqnr_db:g} dB"),
             (
-                comparison.top1_agreement >= tolerance.top1_agreement,
-                f"top-1 agreement {comparison.top1_agreement:.1%} < {tolerance.top1_agreement:.1%}",
+                comparison.top1_agreement is None or comparison.top1_agreement >= tolerance.top1_agreement,
+                f"top-1 agreement {comparison.top1_agreement or 0:.1%} < {tolerance.top1_agreement:.1%}",
             ),
         )
         if not within
@@ -120,7 +121,7 @@ def _compare_one(model: NDArray[np.float64], file: NDArray[np.float64]) -> Compa
         relative_error=worst / max(spread, SMALLEST),
         sqnr_db=_decibels(model, file - model, worst),
         sqnr_centred_db=_decibels(centred_model, centred_file - centred_model, worst),
-        top1_agreement=_agreement(model.reshape(len(model), -1), file.reshape(len(file), -1), worst),
+        top1_agreement=_agreement(_scores(model), _scores(file), worst),
         spread=movement,
         worst_input=int(np.nan_to_num(error.reshape(len(model), -1).max(axis=1), nan=np.inf, posinf=np.inf).argmax()),
     )
@@ -133,8 +134,16 @@ def _decibels(signal: NDArray[np.float64], noise: NDArray[np.float64], worst: fl
     return 10 * math.log10(max(float(np.square(signal).sum()), SMALLEST) / noise_power) if noise_power else math.inf
 
 
-def _agreement(model: NDArray[np.float64], file: NDArray[np.float64], worst: float) -> float:
+def _scores(output: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One row of class scores per input (N, C), or per pixel of a map (N, C, H, W); of another shape, all of it."""
+    last = np.moveaxis(output, 1, -1) if output.ndim == 4 else output.reshape(len(output), 1, -1)
+    return last.reshape(-1, last.shape[-1])
+
+
+def _agreement(model: NDArray[np.float64], file: NDArray[np.float64], worst: float) -> float | None:
     """A file agrees when the class it picks is the model's, or lies closer to it in the model than float32 can tell apart."""
+    if model.shape[1] < 2:
+        return None
     if not math.isfinite(worst):
         return 0.0
     picked = np.take_along_axis(model, file.argmax(axis=1)[:, None], axis=1)[:, 0]

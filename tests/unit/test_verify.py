@@ -99,3 +99,27 @@ def test_a_verdict_without_execution_has_every_field_of_the_contract():
         "tolerance",
         "reason",
     }
+
+
+def test_of_maps_every_pixel_has_its_say():
+    maps = np.random.default_rng(0).standard_normal((4, 3, 8, 8))
+    wrong = maps.copy()
+    wrong[1, :, 2, 3] = np.roll(wrong[1, :, 2, 3], 1)  # one pixel of 256 takes another class
+    comparison = compare([maps], [wrong])
+    assert comparison.top1_agreement == pytest.approx(255 / 256)
+    assert judge(comparison, FP32, "test").verdict == "failed"
+
+
+def test_a_map_of_one_channel_has_no_classes_and_is_held_to_its_error():
+    depth = np.random.default_rng(0).standard_normal((4, 1, 8, 8))
+    comparison = compare([depth], [depth])
+    assert comparison.top1_agreement is None
+    assert judge(comparison, FP32, "test").verdict == "ok"
+    assert judge(compare([depth], [depth + 0.1]), FP32, "test").verdict == "failed"
+
+
+def test_of_several_outputs_those_with_classes_agree_or_not(logits):
+    depth = np.random.default_rng(0).standard_normal((64, 1, 8, 8))
+    comparison = compare([logits, depth], [-logits, depth])
+    assert comparison.top1_agreement is not None
+    assert comparison.top1_agreement < 1
