@@ -47,6 +47,9 @@ def simulate(
     trace: Annotated[
         Path | None, typer.Option(help="Write a Chrome trace, which Perfetto opens, of a round of tasks.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page that stands alone: a chart of the round, roofline, tables.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -80,10 +83,15 @@ def simulate(
     result = simulation(work, model, way, chosen, arrivals)
     if trace is not None:
         _write_trace(result, trace)
+    if html is not None:
+        _write_page(result, html)
+    written = {name: None if path is None else str(path) for name, path in (("trace", trace), ("html", html))}
     if as_json:
-        return emit("simulate", {**result.fields(), "trace": None if trace is None else str(trace)})
+        return emit("simulate", {**result.fields(), **written})
     if quiet:
-        return print(trace) if trace is not None else None
+        for path in filter(None, written.values()):
+            print(path)
+        return None
     return _print(result)
 
 
@@ -118,6 +126,13 @@ def _write_trace(result: Simulation, path: Path) -> None:
     write_text(path, json.dumps(chrome_trace(round_of_tasks)))
 
 
+def _write_page(result: Simulation, path: Path) -> None:
+    from edge.simulator.page import render
+    from edge.whole import write_text
+
+    write_text(path, render(result))
+
+
 def _print(result: Simulation) -> None:
     fields = result.fields()
     energy, stalls = fields["energy_mj"], fields["stalls"]
@@ -143,6 +158,8 @@ def _print(result: Simulation) -> None:
     )
     spent = ", ".join(f"{name} {cycles / fields['cycles']:.1%}" for name, cycles in stalls.items())
     print(f"\n  cycles spent on: {spent}")
+    busy = ", ".join(f"{name} {share:.1%}" for name, share in fields["unit_utilisation"].items())
+    print(f"  busy: {busy}; arrays at full rate {fields['utilisation']:.1%}")
     print(f"  on chip {fields['on_chip_peak_bytes']:,} bytes at most, of {fields['on_chip_bytes']:,}")
     fitted = f"; fitted or assumed: {', '.join(fields['energy_calibrated'])}" if fields["energy_calibrated"] else ""
     parts = ", ".join(f"{name} {value:.3g}" for name, value in energy.items() if name != "total")

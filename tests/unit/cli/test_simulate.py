@@ -69,6 +69,18 @@ def test_a_trace_is_written(tmp_path, capsys):
     assert json.loads(target.read_text())["traceEvents"]
 
 
+def test_a_page_is_written(tmp_path, capsys):
+    target = tmp_path / "toy.html"
+    assert simulated(capsys, "toy", "--chip", "toy", "--html", str(target))["html"] == str(target)
+    assert target.read_text().startswith("<!doctype html>")
+
+
+def test_quiet_prints_the_files_alone(tmp_path, capsys):
+    trace, page = str(tmp_path / "toy.json"), str(tmp_path / "toy.html")
+    assert run(["simulate", "toy", "--chip", "toy", "--trace", trace, "--html", page, "--quiet"]) == 0
+    assert capsys.readouterr().out.split() == [trace, page]
+
+
 def test_a_recorded_routing_of_the_network_is_taken(tmp_path, capsys):
     np.savez(tmp_path / "seen.npz", layer_0=np.array([[0, 1], [0, 2], [0, 1], [1, 2], [0, 1], [0, 2]]))
     document = simulated(capsys, "toy", "--chip", "toy", "--routing", str(tmp_path / "seen.npz"))
@@ -78,6 +90,8 @@ def test_a_recorded_routing_of_the_network_is_taken(tmp_path, capsys):
 def test_a_person_reads_that_it_is_simulated(capsys):
     assert run(["simulate", "edge-moe", "--chip", "zcu102_edgemoe"]) == 0
     said = capsys.readouterr().out
+    assert "linear array 29.9%" in said
+    assert "port inout2 64.4%" in said
     assert "every number is simulated" in said
     assert "fitted or assumed: static_w" in said
 
