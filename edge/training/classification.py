@@ -12,17 +12,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edge.dense.network import MultiTask
 from edge.errors import UsageError
+from edge.models.sources import resolve_fresh
 from edge.preprocess import Preprocess
 from edge.training.augment import NATURAL, UPRIGHT, Jitter, Mixture
-from edge.training.data import DIGITS, Dataset, Source, decode
+from edge.training.data import DIGITS, Dataset, Source, decode, find
 from edge.training.lesson import Lesson, floats, normalised
 from edge.training.loop import Leaky
 from edge.training.objective import Answer, distilled_objective, objective
 from edge.training.order import TrainingOrder
 from edge.training.recipe import TrainingRecipe, default_leak_epochs
 from edge.training.score import Score
-from edge.training.start import Start, Teacher, start
+from edge.training.start import Start, Teacher, bare, start
 from edge.training.subject import Subject
 
 EVALUATION_BATCH = 256
@@ -100,7 +102,11 @@ class LabelledPictures(Subject):
         return self.source.fingerprint
 
     def start(self, order: TrainingOrder) -> Start:
-        return start(order.request, order.data, len(self.source.classes))
+        try:
+            return start(order.request, order.data, len(self.source.classes))
+        except UsageError:
+            _require_no_tasks(order)
+            raise
 
     def lesson(self, order: TrainingOrder, begun: Start) -> Classification:
         classes = self.source.classes
@@ -118,6 +124,13 @@ class LabelledPictures(Subject):
         return order.data if order.data == DIGITS else str(Path(order.data).resolve())
 
 
+def labelled_pictures(order: TrainingOrder) -> LabelledPictures:
+    """The pictures that an order names. Raises `UsageError`."""
+    if order.scenes is not None:
+        raise UsageError(f"--scenes is for scenes that are drawn, not for {order.data}", hint="leave --scenes out")
+    return LabelledPictures(find(order.data, order.request.seed))
+
+
 def accuracy(network: nn.Module, pictures: Dataset, preprocess: Preprocess) -> float:
     """The share of `pictures` whose largest output is their own class, in inference mode."""
     network.eval()
@@ -129,6 +142,15 @@ def accuracy(network: nn.Module, pictures: Dataset, preprocess: Preprocess) -> f
             answers = network(inputs).argmax(1).numpy()
         right += int((answers == pictures.labels[part]).sum())
     return right / len(pictures.labels)
+
+
+def _require_no_tasks(order: TrainingOrder) -> None:
+    """Raise a clearer `UsageError` for a network that answers with maps."""
+    if isinstance(resolve_fresh(bare(order.request)).module, MultiTask):
+        raise UsageError(
+            f"{order.request.reference} answers with maps, and {order.data} has classes",
+            hint="--data scenes has a map for every task",
+        ) from None
 
 
 def _leak_epochs(order: TrainingOrder, begun: Start) -> int:

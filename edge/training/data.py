@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ def decode(samples: Sequence[Sample], classes: tuple[str, ...], preprocess: Prep
     Files that are no pictures are left out and named. Raises `UsageError` for a class of which nothing is left.
     """
     shape = (len(samples), preprocess.height, preprocess.width, 3)
-    pictures = _room(shape)
+    pictures = room(shape, np.dtype(np.uint8))
     labels: list[int] = []
     unreadable: list[str] = []
     with ThreadPoolExecutor(workers) as threads:
@@ -185,10 +186,11 @@ def _decoded(preprocess: Preprocess, sample: Sample) -> Pictures | None:
         return None
 
 
-def _room(shape: tuple[int, ...]) -> Pictures:
-    size = math.prod(shape)
+def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array to be filled: in memory, or, above `IN_MEMORY`, in a temporary file that goes when the array does."""
+    size = math.prod(shape) * dtype.itemsize
     if size <= IN_MEMORY:
-        return np.empty(shape, np.uint8)
+        return np.empty(shape, dtype)
     with tempfile.TemporaryFile() as file:
         os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error now, not a crash in the middle
-        return np.memmap(file, np.uint8, "r+", shape=shape)
+        return np.memmap(file, dtype, "r+", shape=shape)

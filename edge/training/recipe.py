@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -66,6 +67,20 @@ class TrainingRecipe:
     def ema_decay(self, step: int) -> float:
         """The decay of a step, counted from 0: at first low, so that the random start is soon forgotten."""
         return min(self.ema, (1 + step) / (10 + step))
+
+
+class Answers(StrEnum):
+    """What a network is trained to answer with: the class of a picture, or a map for each of its tasks."""
+
+    CLASSES = "classes"
+    MAPS = "maps"
+
+
+RECIPES: Mapping[Answers, TrainingRecipe] = {
+    Answers.CLASSES: TrainingRecipe(),
+    Answers.MAPS: TrainingRecipe(batch_size=16, lr=1e-3, label_smoothing=0.0),
+}
+"""What is done where the user does not say."""
 
 
 def default_warmup_epochs(epochs: int) -> float:

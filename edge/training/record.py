@@ -79,6 +79,13 @@ class Record:
         text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
         return _replace(path, lambda file: file.write(text.encode()))
 
+    def settings(self) -> Settings:
+        """What the run was trained with. Raises `UsageError` when there is no run here."""
+        path = self.folder / SETTINGS
+        if not path.is_file():
+            raise UsageError(f"{self.folder} is not a training run", hint="give a folder that edge train wrote")
+        return _settings(path)
+
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint, then the metrics, each whole: a kill between the two loses nothing."""
         content = {"history": [asdict(metrics) for metrics in checkpoint.history], "states": dict(checkpoint.states)}

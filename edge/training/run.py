@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from edge import runfolder
+from edge.dense.subject import answers, mapped_scenes
 from edge.models.weights import save_weights
 from edge.reference import fingerprint
-from edge.training.classification import LabelledPictures
-from edge.training.data import find
+from edge.training.classification import labelled_pictures
 from edge.training.lesson import Lesson
 from edge.training.loop import Trainee, fit
 from edge.training.order import TrainingOrder
 from edge.training.parallel import Group, joined
+from edge.training.recipe import Answers
 from edge.training.record import EpochMetrics, Record, Settings
 from edge.training.start import Start
 from edge.training.subject import Subject
@@ -85,7 +86,13 @@ def _train(
 
 
 def _subject(order: TrainingOrder) -> Subject:
-    return LabelledPictures(find(order.data, order.request.seed))
+    return _SUBJECTS[answers(order.data)](order)
+
+
+_SUBJECTS: Mapping[Answers, Callable[[TrainingOrder], Subject]] = {
+    Answers.CLASSES: labelled_pictures,
+    Answers.MAPS: mapped_scenes,
+}
 
 
 def _settings(order: TrainingOrder, subject: Subject, group: Group) -> Settings:
@@ -99,6 +106,7 @@ def _settings(order: TrainingOrder, subject: Subject, group: Group) -> Settings:
         "seed": request.seed,
         **asdict(order.recipe),
         "leak_epochs": order.leak_epochs,
+        "scenes": order.scenes,
         "teacher": None if teacher is None else teacher.reference,
         "processes": group.size,
         "pictures_sha256": subject.fingerprint,

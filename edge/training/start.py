@@ -37,14 +37,14 @@ def start(request: ModelRequest, data: str, classes: int) -> Start:
     A scan of a digit fills its picture, so nothing of it is cropped away. Raises what `resolve_fresh` raises, and
     `UsageError` for a network that does not turn one picture into one row of logits.
     """
-    model = _with_classes(request, classes)
+    model = with_classes(request, classes)
     _require_classifier(model, classes)
-    preprocess, licence = _preprocess(model), model.weights.licence
+    preprocess, licence = preprocessing(model), model.weights.licence
     if is_fresh(request):
         licence = DIGITS_LICENCE if data == DIGITS else "unknown"
         preprocess = replace(preprocess, mean=GREY, std=GREY) if data == DIGITS else preprocess
     preprocess = replace(preprocess, crop=1.0) if data == DIGITS else preprocess
-    return Start(model.module, preprocess, _bare(request).reference, licence)
+    return Start(model.module, preprocess, bare(request).reference, licence)
 
 
 def is_fresh(request: ModelRequest) -> bool:
@@ -62,7 +62,7 @@ class Teacher:
             )
         model = resolve_fresh(replace(request, num_classes=classes))
         _require_classifier(model, classes)
-        self._network, self._preprocess = model.module.requires_grad_(False), _preprocess(model)
+        self._network, self._preprocess = model.module.requires_grad_(False), preprocessing(model)
 
     def __call__(self, pictures: Tensor) -> Tensor:
         size = [self._preprocess.height, self._preprocess.width]
@@ -71,7 +71,11 @@ class Teacher:
         return self._network(normalised(pictures, self._preprocess))
 
 
-def _with_classes(request: ModelRequest, classes: int) -> Model:
+def with_classes(request: ModelRequest, classes: int) -> Model:
+    """The network as training starts from it; a head that is trained for other classes makes way for a fresh one.
+
+    Raises what `resolve_fresh` raises.
+    """
     try:
         return resolve_fresh(replace(request, num_classes=classes))
     except WeightsError as error:
@@ -87,14 +91,14 @@ def _with_new_head(request: ModelRequest, classes: int, error: WeightsError) -> 
     except WeightsError:
         hint = "fine-tuning takes weights of this network, with its published classes, or a run folder"
         raise WeightsError(str(error), hint=hint) from None
-    model = resolve_fresh(replace(_bare(request), num_classes=classes))
+    model = resolve_fresh(replace(bare(request), num_classes=classes))
     own = model.module.state_dict()
     body = {name: value for name, value in trained.module.state_dict().items() if value.shape == own[name].shape}
     model.module.load_state_dict({**own, **body})
     return replace(model, weights=trained.weights, preprocess=trained.preprocess)
 
 
-def _bare(request: ModelRequest) -> ModelRequest:
+def bare(request: ModelRequest) -> ModelRequest:
     """The request for the network without its weights."""
     bare = replace(request, weights=None, pretrained=False)
     if request.kind is not Kind.RUN:
@@ -103,7 +107,7 @@ def _bare(request: ModelRequest) -> ModelRequest:
     return runfolder.network(folder, runfolder.read(folder), bare)
 
 
-def _preprocess(model: Model) -> Preprocess:
+def preprocessing(model: Model) -> Preprocess:
     """What the model says of its pictures, or the usual for its input."""
     if model.preprocess is not None:
         return model.preprocess
