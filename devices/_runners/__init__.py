@@ -1,0 +1,1 @@
+"""One adapter for each runner that can be started on a machine."""
