@@ -1,0 +1,1 @@
+"""Phones that exist only as a folder: what stands behind `tests.fakes.adbd`."""
