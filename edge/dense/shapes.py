@@ -110,15 +110,17 @@ class Cone(Shape):
     def distance(self, start: Floats, ray: Floats) -> Floats:
         (ox, oy, oz), (x, y, z) = start, ray
         below, squared = oy + self.half_height, self.slope**2
-        one, other = _between(
+        cuts = _between(
             x * x + z * z - squared * y * y,
             ox * x + oz * z - squared * below * y,
             ox * ox + oz * oz - squared * below * below,
         )
-        cuts = np.sort(np.stack((one, other)), axis=0)
-        depths = below + cuts * y
-        on_side = (depths > 0) & (depths < 2 * self.half_height) & (cuts > NEAREST)
-        return np.where(on_side, cuts, np.inf).min(axis=0)
+        first, second = (np.where(self._on_side(below + cut * y) & (cut > NEAREST), cut, np.inf) for cut in cuts)
+        return np.minimum(first, second)
+
+    def _on_side(self, depths: Floats) -> NDArray[np.bool_]:
+        """Whether points that far below the tip are above the base, and not on the cone's image above the tip."""
+        return (depths > 0) & (depths < 2 * self.half_height)
 
     @property
     def slope(self) -> float:
