@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.dense.data import IGNORE
+from edge.errors import UsageError
 
 Array = NDArray[Any]
 
@@ -182,7 +183,15 @@ class DeltaM:
 
 
 def delta_m(multi: Mapping[str, float], single: Mapping[str, float], higher_is_better: Mapping[str, bool]) -> DeltaM:
-    """Compare the values of a network of all tasks with those of networks of one task each, task by task of `multi`."""
+    """Compare the values of a network of all tasks with those of networks of one task each, task by task of `multi`.
+
+    Raises `UsageError` where a single-task value is 0, as no change is a share of that.
+    """
+    if nothing := [task for task in multi if not single[task]]:
+        raise UsageError(
+            f"the single-task value of {', '.join(nothing)} is 0, so no change can be a share of it",
+            hint="train the single-task networks longer",
+        )
     change = {task: (value - single[task]) / single[task] for task, value in multi.items()}
     return DeltaM({task: each if higher_is_better[task] else -each for task, each in change.items()})
 

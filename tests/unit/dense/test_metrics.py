@@ -21,6 +21,7 @@ from edge.dense.metrics import (
     delta_m,
     fresh_metrics,
 )
+from edge.errors import UsageError
 from edge.models.m3vit_config import CHANNELS
 
 BATCHES, SHAPE = 3, (2, 12, 10)
@@ -169,6 +170,11 @@ def test_delta_m_of_hand_numbers_counts_a_smaller_error_as_better():
     change = delta_m({"seg": 0.6, "depth": 0.4}, {"seg": 0.5, "depth": 0.5}, {"seg": True, "depth": False})
     assert change.by_task == pytest.approx({"seg": 0.2, "depth": 0.2})
     assert change.mean == pytest.approx(0.2)
+
+
+def test_delta_m_has_no_share_of_nothing():
+    with pytest.raises(UsageError, match="value of seg is 0"):
+        delta_m({"seg": 0.6}, {"seg": 0.0}, {"seg": True})
 
 
 @pytest.mark.parametrize(("seg", "rmse", "percent"), [(44.4, 0.587, 0.40), (45.6, 0.589, 1.59), (49.1, 0.557, 8.32)])
