@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from edge.simulator.chip_parts import Granularity, Role
-from edge.simulator.policies import Kind, Misses, expert_bytes, in_order, lru_visits
-from edge.simulator.program import Hold, Traffic, Unit
+from edge.simulator.policies import Kind, Misses, Prediction, expert_bytes, in_order, longest, lru_visits
+from edge.simulator.program import Hold, Traffic, Transfer, Unit
 from edge.simulator.workload import Experts
 from edge.simulator.writer import Writer, weights
 
+WRONG = "wrong prefetch"
+"""The row of the table of operations in which weights are that were fetched for an expert without tokens."""
 
-def by_expert(writer: Writer, lengths: Sequence[int]) -> None:
+
+def by_expert(writer: Writer, layer: int, lengths: tuple[int, ...]) -> None:
     """One queue after another, `lengths` tokens each; weights come through buffers unless they are resident."""
     wanted = in_order(
         lengths,
@@ -20,25 +21,51 @@ def by_expert(writer: Writer, lengths: Sequence[int]) -> None:
         compute_cycles=[length * _visit_cycles(writer) for length in lengths],
     )
     gated = writer.ready  # only now is it known who goes where
+    guess = _guess(writer, layer, lengths)
+    if guess in wanted:
+        wanted = (guess, *(expert for expert in wanted if expert != guess))
+    elif guess is not None:
+        _fetch_in_vain(writer, guess, gated)
     writer.queued = sum(lengths)
     live = 2 * sum(lengths) // writer.network.top_k * writer.network.dim  # what comes in and what has been added up
     for expert in wanted:
         if writer.policy.kind is Kind.RESIDENT:
             _visits(writer, expert, lengths[expert], (), (1, 2), calls=2)
         else:
-            _from_buffer(writer, expert, lengths[expert], gated)
+            _from_buffer(writer, expert, lengths[expert], writer.frame_start if expert == guess else gated)
         writer.queued -= lengths[expert]
         writer.boundary(live)
 
 
-def _from_buffer(writer: Writer, expert: int, tokens: int, after: tuple[int, ...]) -> None:
+def _guess(writer: Writer, layer: int, lengths: tuple[int, ...]) -> int | None:
+    """The expert that the last frame's queues predict, if the policy predicts and there was a frame."""
+    last = writer.histograms.get(layer)
+    writer.histograms[layer] = lengths
+    return None if last is None or writer.policy.prediction is Prediction.NONE else longest(last)
+
+
+def _loads(writer: Writer, expert: int) -> list[tuple[str, tuple[int, ...], int]]:
+    """What is loaded for an expert: a name, its matrices, and their bytes, for each buffer."""
     matrix = writer.chip.precision.weight_bytes(writer.network.matrix_weights)
-    by_matrix = writer.policy.granularity is Granularity.MATRIX
-    for matrices in ((1,), (2,)) if by_matrix else ((1, 2),):
-        name = f"load expert {expert}" + (f" matrix {matrices[0]}" if by_matrix else "")
-        load = writer.load_buffer(name, "experts", weights(matrix * len(matrices)), after)
+    if writer.policy.granularity is Granularity.MATRIX:
+        return [(f"load expert {expert} matrix {number}", (number,), matrix) for number in (1, 2)]
+    return [(f"load expert {expert}", (1, 2), 2 * matrix)]
+
+
+def _from_buffer(writer: Writer, expert: int, tokens: int, after: tuple[int, ...]) -> None:
+    for name, matrices, size in _loads(writer, expert):
+        load = writer.load_buffer(name, "experts", weights(size), after)
         _visits(writer, expert, tokens, (load,), matrices, calls=len(matrices))
         writer.use_buffer(load)
+
+
+def _fetch_in_vain(writer: Writer, expert: int, gated: tuple[int, ...]) -> None:
+    """As many loads of that expert as there are buffers, which are free again once the gate has spoken."""
+    loads = [
+        writer.load_buffer(name, WRONG, Transfer(Role.WEIGHTS, size, Traffic.WASTED), writer.frame_start)
+        for name, _, size in _loads(writer, expert)[: writer.policy.buffers]
+    ]
+    writer.release_buffers(loads, WRONG, gated)
 
 
 def by_token(writer: Writer, routes: Experts) -> None:

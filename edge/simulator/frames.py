@@ -68,7 +68,7 @@ def _write_batch(writer: Writer, routings: Sequence[Routing]) -> None:
             patch_embedding(writer)
     for is_moe in _blocks(network):
         if is_moe and writer.policy.kind is not Kind.TASK_MODEL_SWAP:
-            _moe_block(writer, [routing.layers[layer] for routing in routings])
+            _moe_block(writer, layer, [routing.layers[layer] for routing in routings])
             layer += 1
             continue
         for _ in routings:
@@ -80,7 +80,7 @@ def _write_batch(writer: Writer, routings: Sequence[Routing]) -> None:
                 residual(writer)
 
 
-def _moe_block(writer: Writer, routes: Sequence[Experts]) -> None:
+def _moe_block(writer: Writer, layer: int, routes: Sequence[Experts]) -> None:
     """Up to their gates the frames take turns; then all their tokens go through the experts together."""
     whole = writer.network.scope is Scope.FRAME
     for _ in routes if whole else ():
@@ -91,7 +91,7 @@ def _moe_block(writer: Writer, routes: Sequence[Experts]) -> None:
     if writer.policy.kind is Kind.TOKEN_LRU:
         by_token(writer, routes[0])
     else:
-        by_expert(writer, queue_lengths(np.concatenate(routes), writer.network.experts))
+        by_expert(writer, layer, queue_lengths(np.concatenate(routes), writer.network.experts))
     for _ in routes if whole else ():
         residual(writer)
 

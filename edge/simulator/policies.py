@@ -43,6 +43,17 @@ class Misses(StrEnum):
     PREFETCH = "prefetch"
 
 
+class Prediction(StrEnum):
+    """Whether the expert that a layer begins with is guessed before its gate has scored the tokens.
+
+    last-frame: the one that had the longest queue in this layer of the frame before, whatever its task; its weights
+    are fetched during norm and gate. If it has tokens it runs first; if it has none, its weights were fetched in vain.
+    """
+
+    NONE = "none"
+    LAST_FRAME = "last-frame"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A way and its settings: weight `buffers` and what one holds, the `order` of experts, `cache` in experts."""
@@ -53,9 +64,13 @@ class Policy:
     order: Order = Order.INDEX
     cache: Count = 1
     misses: Misses = Misses.BLOCKING
+    prediction: Prediction = Prediction.NONE
 
     def __post_init__(self) -> None:
+        """Refuse a setting that belongs to another kind. Raises `UsageError`."""
         check(self, "policy")
+        if self.kind is not Kind.EXPERT_REORDER and self.prediction is not Prediction.NONE:
+            raise UsageError(f"{self.kind} predicts no expert", hint=f"predictions go with {Kind.EXPERT_REORDER}")
 
 
 def policy(
@@ -67,6 +82,7 @@ def policy(
     order: Order | None = None,
     cache: int | None = None,
     misses: Misses = Misses.BLOCKING,
+    prediction: Prediction = Prediction.NONE,
 ) -> Policy:
     """A policy with the buffers of the chip where none are given. Raises `UsageError` for a setting of another kind."""
     if kind is not Kind.EXPERT_REORDER and (order or granularity):
@@ -80,6 +96,7 @@ def policy(
         order=order or Order.INDEX,
         cache=1 if cache is None else cache,
         misses=misses,
+        prediction=prediction,
     )
 
 
@@ -100,6 +117,11 @@ def in_order(
         Order.JOHNSON: lambda expert: johnson[expert],
     }
     return tuple(sorted(active, key=keys[order]))
+
+
+def longest(lengths: Sequence[int]) -> int:
+    """The expert with the longest queue, the lowest index of several."""
+    return max(range(len(lengths)), key=lambda expert: (lengths[expert], -expert))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from edge.errors import UsageError
 from edge.simulator.chip import Chip
 from edge.simulator.frames import program
-from edge.simulator.policies import Kind, Policy
+from edge.simulator.policies import Kind, Policy, Prediction
 from edge.simulator.preemption import Boundary, Interrupted, interrupted, next_boundary
 from edge.simulator.program import Program, Traffic
 from edge.simulator.schedule import Arrival, Served
@@ -58,11 +58,14 @@ def serve_urgent(
 ) -> UrgentSchedule:
     """Serve frames in order of arrival, but those of task `urgent` first; with each other they keep their order.
 
-    Raises `UsageError` for an unknown task, arrivals without a time, and another policy than expert-reorder.
+    Raises `UsageError` for an unknown task, arrivals without a time, and a policy other than expert-reorder
+    without predictions.
     """
     workload.routing(urgent)
     if policy.kind is not Kind.EXPERT_REORDER:
         raise UsageError(f"{policy.kind} cannot be preempted", hint=f"urgent frames go with {Kind.EXPERT_REORDER}")
+    if policy.prediction is not Prediction.NONE:
+        raise UsageError("urgent frames leave no last frame to predict from", hint="leave the prediction out")
     if any(arrival.at_ms is None for arrival in arrivals):
         raise UsageError("urgent frames need arrivals with a time", hint="take poisson:30 or a .csv file")
     programs = {task: program(workload, chip, policy, (task,)) for task in {each.task for each in arrivals}}

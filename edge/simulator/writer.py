@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from edge.simulator.chip import Chip
@@ -26,6 +27,8 @@ class Writer:
     """The last compute job, if any."""
     queued: int = 0
     """Entries in the token queues after the last job."""
+    histograms: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """Of each MoE layer, the queue lengths of the last frame."""
     users: list[int] = field(default_factory=list)
     """Of each load into a weight buffer, the job that is the last to use it."""
 
@@ -75,6 +78,13 @@ class Writer:
         """The compute job just written is the only user of that load."""
         self.users.append(self.computed[0])
         self.holds.append(Hold(self.jobs[load].transfers[0].size, load, self.computed[0]))
+
+    def release_buffers(self, loads: Sequence[int], operation: str, after: tuple[int, ...]) -> None:
+        """Nobody uses these loads: their buffers are free when they have arrived and `after` has ended."""
+        self.jobs.append(Job("release buffers", operation, Unit.LOADER, self.frame, after))
+        for load in loads:
+            self.users.append(len(self.jobs) - 1)
+            self.holds.append(Hold(self.jobs[load].transfers[0].size, load, len(self.jobs) - 1))
 
     def rows(self, role: Role, rows: int, width: int, traffic: Traffic) -> Transfer:
         """A transfer of `rows` activations of `width` values."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edge.errors import UnknownNameError, UsageError
 from edge.simulator.chip import chip
 from edge.simulator.frames import program
-from edge.simulator.policies import Kind, policy
+from edge.simulator.policies import Kind, Prediction, policy
 from edge.simulator.preemption import Boundary, interrupted, next_boundary
 from edge.simulator.program import Traffic, Unit
 from edge.simulator.schedule import Arrival, schedule
@@ -179,6 +179,12 @@ def test_an_unknown_urgent_task_names_the_nearest():
 def test_only_reordered_experts_can_be_left(kind):
     with pytest.raises(UsageError, match="cannot be preempted"):
         serve_urgent(WORK, TOY, policy(TOY, kind), [Arrival(0, "calm")], "alarm", Boundary.EXPERT)
+
+
+def test_urgent_frames_and_predictions_exclude_each_other():
+    guessing = policy(TOY, Kind.EXPERT_REORDER, prediction=Prediction.LAST_FRAME)
+    with pytest.raises(UsageError, match="no last frame"):
+        serve_urgent(WORK, TOY, guessing, [Arrival(0, "calm")], "alarm", Boundary.EXPERT)
 
 
 def test_the_same_arrivals_are_served_the_same_way_twice():
