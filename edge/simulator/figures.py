@@ -17,6 +17,9 @@ from edge.simulator.schedule import Served
 STEPS = 400
 """Points of a distribution; a schedule may have a million frames."""
 
+MOST_DEADLINES = 3
+"""A file may give each frame its own; so many are drawn at most, else none."""
+
 DASHES = ("--", ":", "-.", "-")
 
 
@@ -64,9 +67,10 @@ def latencies(served: Sequence[Served], marks: dict[str, tuple[float, float]], d
         axes.step(*_shares([frame.latency_ms for frame in served]), where="post", color=ACCENT, linewidth=2)
         for name, (share, value) in marks.items():
             axes.plot(value, share, "o", color=ACCENT, markersize=5, label=f"{name} {value:.4g} ms")
-        for value in sorted(set(deadlines)):
+        known = sorted(set(deadlines))
+        for value in known if len(known) <= MOST_DEADLINES else ():
             axes.axvline(value, color=SECOND, linewidth=1.4, label=f"deadline {value:.4g} ms")
-        axes.legend(frameon=False, loc="lower right", fontsize=9, labelcolor=INK)
+        figure.legend(frameon=False, loc="outside upper left", ncols=2, fontsize=9, labelcolor=INK)
         axes.set(ylim=(0, 1.04), xlabel="ms from arrival to the end of the frame", ylabel="share of frames")
         axes.margins(x=0.12)
         return svg(figure, "latencies")

@@ -20,7 +20,7 @@
   function duration(cycles) {
     if (!cycles) return "0";
     const us = cycles / data.mhz;
-    const [value, unit] = us >= 1000 ? [us / 1000, "ms"] : us >= 1 ? [us, "µs"] : [us * 1000, "ns"];
+    const [value, unit] = us >= 1e6 ? [us / 1e6, "s"] : us >= 1000 ? [us / 1000, "ms"] : us >= 1 ? [us, "µs"] : [us * 1000, "ns"];
     return `${Number(value.toPrecision(4))} ${unit}`;
   }
 

@@ -150,4 +150,5 @@ def _paper(result: Simulation) -> dict[str, Any]:
         "all_experts": claims.all_experts(network, macs),
         "memory_ratio": claims.MEMORY_RATIO,
         "energy_ratio": claims.ENERGY_RATIO,
+        "reduction": claims.REDUCTION,
     }

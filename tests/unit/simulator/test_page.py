@@ -129,7 +129,10 @@ def test_a_large_chart_is_merged_and_says_so():
 
 
 def test_foreign_names_stay_text():
-    result = simulated(hostile(), chip=replace(chip("toy"), name=HOSTILE, about=HOSTILE))
+    toy = chip("toy")
+    foreign = replace(toy, name=HOSTILE, about=HOSTILE, port=(replace(toy.port[0], name=HOSTILE),))
+    result = simulated(hostile(), chip=foreign)
+    result = replace(result, timeline=replace(result.timeline, chip=foreign))
     text = render(result)
     page = Page(text)
     assert len(page.scripts[""]) == len(page.scripts["application/json"]) == 1
@@ -139,6 +142,15 @@ def test_foreign_names_stay_text():
     assert HOSTILE in page.text  # as it was written, {{ 7 * 7 }} not computed
     assert text.count("<script") == text.count("</script>") == 2
     assert "alert(1)</script>" not in text
+
+
+def test_frames_with_deadlines_of_their_own_do_not_fill_the_drawing():
+    served = tuple(
+        replace(frame, arrival=replace(frame.arrival, deadline_ms=30.0 + index))
+        for index, frame in enumerate(EDGE_MOE.served)
+    )
+    assert "deadline 40 ms" in PAGE.text
+    assert "deadline 3" not in Page(render(replace(EDGE_MOE, served=served))).text
 
 
 def test_a_task_without_frames_has_no_row():
