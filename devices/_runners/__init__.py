@@ -1,1 +1,41 @@
-"""One adapter for each runner that can be started on a machine."""
+"""One adapter for each runner that can be started on a machine, and the choice among them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from devices._runner import Runner
+from devices._runners.benchmark_model import BenchmarkModel
+from devices._runners.executor_runner import ExecutorRunner
+from devices._runners.litert import Litert
+from edge.errors import NotExecutableHereError, UsageError
+
+BY_SUFFIX: dict[str, type[Litert | ExecutorRunner]] = {Litert.suffix: Litert, ExecutorRunner.suffix: ExecutorRunner}
+"""Who runs a file where the user does not say."""
+BY_NAME: dict[str, type[BenchmarkModel | ExecutorRunner]] = {
+    BenchmarkModel.name: BenchmarkModel, ExecutorRunner.name: ExecutorRunner,
+}  # fmt: skip
+"""Vendors' runners, by what stands in the name of their file (builders put the system before it)."""
+
+
+def runner_for(model: Path, given: Path | None = None) -> Runner:
+    """Who runs `model` on a machine: `given` is the user's runner, a folder with ours or a vendor's file.
+
+    Raises `UsageError` for a runner of which nothing is known, or of other files, and `NotExecutableHereError`.
+    """
+    if model.suffix not in BY_SUFFIX:
+        raise NotExecutableHereError(
+            f"no runner runs {model.suffix or model.name} files on a device",
+            hint=f"export for one of {', '.join(BY_SUFFIX)}",
+        )
+    if given is None:
+        return BY_SUFFIX[model.suffix]()
+    kind = Litert if given.is_dir() else next((kind for name, kind in BY_NAME.items() if name in given.name), None)
+    if kind is None:
+        raise UsageError(
+            f"{given} is not a runner that edge knows",
+            hint=f"give a folder with our runner, or a file with {' or '.join(BY_NAME)} in its name",
+        )
+    if kind.suffix != model.suffix:
+        raise UsageError(f"{kind.name} runs {kind.suffix} files, not {model.name}", hint="give another --runner")
+    return kind(given)
