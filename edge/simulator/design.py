@@ -120,9 +120,10 @@ class Space:
     def base(self) -> Design:
         return Design(**{name: values[0] for name, values in self.axes.items()})
 
-    def designs(self) -> Iterator[Design]:
-        """All combinations, the base first."""
-        return (Design(*values) for values in product(*self.axes.values()))
+    def blocks(self) -> Iterator[tuple[Design, ...]]:
+        """All combinations, by linear array: designs of one array share the most. The first is the base."""
+        first, *others = self.axes.values()
+        return (tuple(Design(array, *values) for values in product(*others)) for array in first)
 
     def single_changes(self) -> Iterator[tuple[str, Design]]:
         """Every design that differs from the base in one field, and which."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from edge.errors import UsageError
@@ -218,13 +219,24 @@ class Exploration:
         }
 
 
-def explore(workload: Workload, base: Chip, space: Space, task: str) -> Exploration:
+def explore(workload: Workload, base: Chip, space: Space, task: str, processes: int = 1) -> Exploration:
     """Evaluate every design of a space. Raises `UsageError` when the base itself does not fit or the task is unknown."""
     check_fits(workload.network, base, space.base.policy)
+    workload.routing(task)
     started = time.perf_counter()
-    evaluator = Evaluator(workload, base, task)
-    evaluated = [evaluator.evaluate(design) for design in space.designs()]
+    evaluate = partial(_evaluate, workload, base, task)
+    if processes == 1:
+        parts = [evaluate(block) for block in space.blocks()]
+    else:
+        with ProcessPoolExecutor(processes) as pool:
+            parts = list(pool.map(evaluate, space.blocks()))
     seconds = time.perf_counter() - started
+    evaluated = [each for part in parts for each in part]
     points = tuple(each for each in evaluated if isinstance(each, Point))
     infeasible = tuple(each for each in evaluated if isinstance(each, Infeasible))
     return Exploration(workload, base, task, space, points, infeasible, seconds)
+
+
+def _evaluate(workload: Workload, base: Chip, task: str, designs: Sequence[Design]) -> list[Point | Infeasible]:
+    evaluator = Evaluator(workload, base, task)
+    return [evaluator.evaluate(design) for design in designs]

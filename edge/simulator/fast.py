@@ -5,7 +5,6 @@ The engine is the reference (`edge/simulator/engine.py`); the tests hold both to
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -55,56 +54,67 @@ class Stretch(NamedTuple):
         return sum(size for each in (*self.steps, *self.loads) for _, size in each.work.moved)
 
 
-def stretches(program: Program) -> Counter[Stretch]:
-    """The stretches of a program and how often each occurs; their cycles sum to the program's.
+def stretches(program: Program) -> tuple[Stretch, ...]:
+    """The stretches of a program in order; their cycles sum to the program's.
 
     Raises `UsageError` for a program whose compute jobs do not wait for each other.
     """
-    return Counter(_cut(*_two_chains(program.jobs)))
+    return tuple(_cut(*_two_chains(program.jobs)))
 
 
 def _two_chains(jobs: tuple[Job, ...]) -> tuple[list[Step], list[Load]]:
     """Compute jobs and loads as two chains: what waits for one of a chain waits for all before it."""
     steps: list[Step] = []
     loads: list[Load] = []
-    ranks: list[tuple[int, int]] = []  # of each job: steps and loads that have ended once it has
+    computed: list[int] = []  # of each job, the steps and the loads that have ended once it has
+    loaded: list[int] = []
+    after = needs = 0
     for job in jobs:
-        ended = [ranks[earlier] for earlier in job.after]
-        after, needs = max((done for done, _ in ended), default=0), max((done for _, done in ended), default=0)
-        moved = tuple((each.role, each.size) for each in job.transfers if each.size)
-        work = Work(job.operation, job.latency, job.compute, moved)
+        waits_for_steps = waits_for_loads = 0
+        for earlier in job.after:
+            waits_for_steps = max(waits_for_steps, computed[earlier])
+            waits_for_loads = max(waits_for_loads, loaded[earlier])
+        work = Work(job.operation, job.latency, job.compute, tuple([(each.role, each.size) for each in job.transfers]))
         if job.unit is Unit.LOADER:
-            after = max(after, loads[-1].after if loads else 0)
+            after = max(after, waits_for_steps)
             loads.append(Load(work, after, len(steps)))
-            ranks.append((after, len(loads)))
-        else:
-            if after < len(steps):
-                raise UsageError(f"{job.name} does not wait for the computation before it", hint="use the event engine")
-            needs = max(needs, steps[-1].needs if steps else 0)
-            steps.append(Step(work, needs))
-            ranks.append((len(steps), needs))
+            computed.append(after)
+            loaded.append(len(loads))
+            continue
+        if waits_for_steps < len(steps):
+            raise UsageError(f"{job.name} does not wait for the computation before it", hint="use the event engine")
+        needs = max(needs, waits_for_loads)
+        steps.append(Step(work, needs))
+        computed.append(len(steps))
+        loaded.append(needs)
     return steps, loads
 
 
 def _cut(steps: list[Step], loads: list[Load]) -> Iterator[Stretch]:
     """Cut wherever all loads so far have been used and the next one waits for the step that ends there."""
-    first, loaded = 0, 0
-    for end in range(1, len(steps) + 1):
-        needs = steps[end - 1].needs
-        if end == len(steps):
-            needs = len(loads)
-        elif needs < len(loads) and loads[needs].after < end:
-            continue
-        yield Stretch(
-            tuple(Step(step.work, max(0, step.needs - loaded)) for step in steps[first:end]),
-            tuple(
-                Load(load.work, max(0, load.after - first), max(0, load.written - first))
-                for load in loads[loaded:needs]
-            ),
-        )
-        first, loaded = end, needs
+    first = used = 0
+    for end, (_, needs) in enumerate(steps, start=1):
+        last = end == len(steps)
+        if last or needs == len(loads) or loads[needs].after >= end:
+            until = len(loads) if last else needs
+            yield _stretch(steps, loads, (first, end), (used, until))
+            first, used = end, until
     if loads and not steps:
         yield Stretch((), tuple(loads))
+
+
+def _stretch(steps: list[Step], loads: list[Load], own: tuple[int, int], brought: tuple[int, int]) -> Stretch:
+    """The steps and loads in these ranges, which count from the first of them."""
+    first, used = own[0], brought[0]
+    return Stretch(
+        tuple([Step(work, max(0, needs - used)) for work, needs in steps[slice(*own)]]),
+        tuple(
+            [
+                Load(work, max(0, after - first), max(0, written - first))
+                for work, after, written in loads[slice(*brought)]
+            ]
+        ),
+    )
 
 
 class Side(NamedTuple):
@@ -212,7 +222,7 @@ class Bus:
         return self._alone[work]
 
     def _side(self, work: Work) -> Side:
-        flows = tuple((self.port_of[role], size * MILLI) for role, size in work.moved)
+        flows = tuple((self.port_of[role], size * MILLI) for role, size in work.moved if size)
         return Side(work.latency, work.compute, flows)
 
     def _meet(self, sides: tuple[Side, ...]) -> Meeting:

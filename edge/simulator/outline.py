@@ -17,6 +17,9 @@ from edge.simulator.workload import Network, Routing, Scope, Workload
 
 Outline = Counter[Stretch]
 
+GATE = "gate"
+"""The operation after which it is known which experts are wanted."""
+
 
 def frame_cycles(workload: Workload, chip: Chip, policy: Policy, task: str) -> int:
     """The cycles of one frame, those of `simulate(…).cycles`, about ten times as fast. Raises `UsageError` as it does."""
@@ -34,18 +37,19 @@ def dram_bytes(outlined: Outline) -> int:
 def outline(workload: Workload, chip: Chip, policy: Policy, task: str) -> Outline:
     """The stretches of one frame of `task`. Raises `UsageError` when it does not fit or the task is unknown.
 
-    Where the network repeats a group of blocks, frames of one group and of two are written. If every stretch of the
-    first is in the second, each group more adds what the second has more: all that a group knows of the blocks before
-    it lies behind a cut, after which the chip is idle.
+    Where the network repeats a group of blocks, only two groups are written. A gate ends a stretch, as nobody knows
+    before it where the tokens go; so from the first gate of a group to that of the next, all further groups are alike.
     """
     network, routing = workload.network, workload.routing(task)
     period = repeated_blocks(network, routing)
-    repeats = len(network.moe) // period
-    if repeats > 2:
-        one, two = (_first_blocks(workload, task, number * period, chip, policy) for number in (1, 2))
-        if one <= two:
-            return Counter({stretch: one[stretch] + (repeats - 1) * (two[stretch] - one[stretch]) for stretch in two})
-    return stretches(program(workload, chip, policy, (task,)))
+    repeats, moe_layers = len(network.moe) // period, sum(network.moe[:period])
+    if repeats > 2 and moe_layers:
+        two = _first_blocks(workload, task, 2 * period, chip, policy)
+        gates = [end for end, stretch in enumerate(two, start=1) if stretch.steps[-1].work.operation == GATE]
+        if len(gates) == 2 * moe_layers:
+            again = Counter(two[gates[0] : gates[moe_layers]])
+            return Counter(two) + Counter({stretch: (repeats - 2) * count for stretch, count in again.items()})
+    return Counter(stretches(program(workload, chip, policy, (task,))))
 
 
 def repeated_blocks(network: Network, routing: Routing) -> int:
@@ -60,7 +64,7 @@ def repeated_blocks(network: Network, routing: Routing) -> int:
     return next(period for period in range(1, blocks + 1) if blocks % period == 0 and repeats(period))
 
 
-def _first_blocks(workload: Workload, task: str, blocks: int, chip: Chip, policy: Policy) -> Outline:
+def _first_blocks(workload: Workload, task: str, blocks: int, chip: Chip, policy: Policy) -> tuple[Stretch, ...]:
     network = replace(workload.network, moe=workload.network.moe[:blocks])
     routing = workload.routing(task)
     shorter = Workload(workload.name, network, ((task, Routing(routing.origin, routing.layers[: network.moe_layers])),))
