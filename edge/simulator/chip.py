@@ -17,6 +17,7 @@ from edge.simulator.chip_parts import (
     Control,
     Ddr,
     Limits,
+    Master,
     Memory,
     Number,
     Port,
@@ -61,6 +62,7 @@ class Chip:
         for part in (self.buffers, self.queue, self.precision, self.power, self.limits):
             check(part, f"chip {self.name}")
         _check_ports(self)
+        _check_masters(self)
         if self.memory.usable_bytes <= 0:
             raise UsageError(
                 f"chip {self.name}: reserved_bytes leaves {self.memory.usable_bytes} bytes on chip",
@@ -92,6 +94,14 @@ class Chip:
         """Thousandths of a byte per cycle left to the ports."""
         rate = self.ddr.gbytes_s * 1000 / self.clock.mhz * self.ddr.efficiency
         return round((rate - self.ddr.background_bytes_per_cycle) * MILLI)
+
+    def period_cycles(self, master: Master) -> int:
+        """The period of a master of the memory, to the nearest cycle."""
+        return round(master.period_us * self.clock.mhz)
+
+    def burst_millibytes(self, master: Master) -> int:
+        """Thousandths of a byte per cycle that a master of the memory takes at most."""
+        return round(master.bytes_per_cycle * MILLI)
 
     def port_millibytes(self, port: Port) -> int:
         """Thousandths of a byte per cycle of one port."""
@@ -141,6 +151,26 @@ def _check_ports(chip: Chip) -> None:
         )
     if min(chip.port_millibytes(port) for port in chip.port) < MILLI // 10:
         raise UsageError(f"chip {chip.name}: a port moves less than 0.1 bytes per cycle", hint="widen it")
+
+
+def _check_masters(chip: Chip) -> None:
+    if len({master.name for master in chip.ddr.master}) < len(chip.ddr.master):
+        raise UsageError(f"chip {chip.name}: two masters have the same name", hint="name each differently")
+    for master in chip.ddr.master:
+        check(master, f"chip {chip.name}: master {master.name}")
+        period, rate = chip.period_cycles(master), chip.burst_millibytes(master)
+        if rate * period < master.bytes * MILLI:
+            raise UsageError(
+                f"chip {chip.name}: master {master.name} cannot move {master.bytes} bytes in {period} cycles",
+                hint=f"give bytes_per_cycle of at least {math.ceil(master.bytes / max(1, period))}, or a longer period_us",
+            )
+    taken = sum(master.bytes * MILLI / chip.period_cycles(master) for master in chip.ddr.master)
+    if chip.ddr_millibytes - taken < MILLI:
+        left = max(0, chip.ddr_millibytes - taken) / MILLI
+        raise UsageError(
+            f"chip {chip.name}: the masters leave {left:.2f} bytes per cycle to the accelerator",
+            hint=f"leave at least 1 of {chip.ddr_millibytes / MILLI:.2f}",
+        )
 
 
 def names() -> tuple[str, ...]:

@@ -117,16 +117,28 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Master:
+    """Camera or display: `bytes` of one line in every `period_us`, moved in a burst of at most `bytes_per_cycle`."""
+
+    name: str
+    bytes: Count
+    period_us: Positive
+    bytes_per_cycle: Positive
+
+
+@dataclass(frozen=True, slots=True)
 class Ddr:
     """The channel that all ports share; `background_bytes_per_cycle` is what camera and display take first.
 
-    `efficiency` is the share of every rate, the channel's and the ports', that is achieved.
+    `master` says the same in more detail: who takes how much in bursts of which period. They come before all ports, an
+    earlier one before a later one. `efficiency` is the share of every rate, the channel's and the ports', achieved.
     """
 
     gbytes_s: Positive
     burst_latency_ns: NotNegative
     efficiency: Share
     background_bytes_per_cycle: NotNegative = 0
+    master: tuple[Master, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
-"""The DDR channel: transfers share their port, ports share the channel, and nobody gets more than its own rate."""
+"""The DDR channel: transfers share their port, ports share what masters leave, and nobody gets more than its rate."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from edge.simulator.chip import MILLI, Chip
+from edge.simulator.masters import Demand
 from edge.simulator.program import Transfer
 
 
@@ -25,6 +26,10 @@ class Channel:
     chip: Chip
     now: int = 0
     flows: list[Flow] = field(default_factory=list)
+    _demand: Demand = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._demand = Demand(self.chip)
 
     def begin(self, job: int, transfers: tuple[Transfer, ...]) -> int:
         """Start the transfers of a job; returns how many move anything."""
@@ -35,17 +40,20 @@ class Channel:
         return len(moving)
 
     def next_end(self) -> int | None:
-        """The cycle in which the next transfer ends, or None when none is under way."""
+        """The next cycle in which a transfer ends or the rates change, or None when no transfer is under way."""
+        if not self.flows:
+            return None
         ends = [self.now - (-flow.left // flow.rate) for flow in self.flows if flow.rate]
-        return min(ends, default=None)
+        return min([*ends, *self._demand.next_change()])
 
     def advance(self, now: int) -> list[int]:
         """Move to cycle `now`; returns the job of each transfer that has ended, in the order of their starts."""
         for flow in self.flows:
             flow.left -= flow.rate * (now - self.now)
         self.now = now
+        changed = self._demand.advance(now)
         ended = [flow.job for flow in self.flows if flow.left <= 0]
-        if ended:
+        if ended or changed:
             self.flows = [flow for flow in self.flows if flow.left > 0]
             self._share()
         return ended
@@ -55,7 +63,7 @@ class Channel:
         for flow in sorted(self.flows, key=lambda flow: flow.job):  # odd thousandths go to the earlier job
             by_port.setdefault(flow.port, []).append(flow)
         caps = {port: self.chip.port_millibytes(self.chip.port[port]) for port in by_port}
-        for port, share in max_min(caps, self.chip.ddr_millibytes).items():
+        for port, share in max_min(caps, self.chip.ddr_millibytes - self._demand.taken).items():
             flows = by_port[port]
             each, extra = divmod(share, len(flows))
             for index, flow in enumerate(flows):
