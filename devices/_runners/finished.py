@@ -9,6 +9,7 @@ from edge.machine import Finished
 
 CANNOT_START = {126: "the file is not for this device", 127: "it, or a library that it needs, is not there"}
 """What a shell means by an exit code."""
+SIGNALS = {int(each): each.name for each in signal.Signals}
 TAIL_LINES = 4
 
 
@@ -19,8 +20,8 @@ def require_success(finished: Finished, runner: str) -> None:
         return
     if code in CANNOT_START:
         raise NotExecutableHereError(f"{runner} does not start here: {CANNOT_START[code]}", hint=_tail(finished))
-    if code > 128:
-        name = signal.Signals(code - 128).name if code - 128 in iter(signal.Signals) else f"signal {code - 128}"
+    if code - 128 in SIGNALS:
+        name = SIGNALS[code - 128]
         why = " (a device short of memory kills so)" if code == 128 + signal.SIGKILL else ""
         raise DeviceError(f"{runner} was ended by {name}{why}", hint=_tail(finished))
     raise DeviceError(f"{runner} failed with exit code {code}", hint=_tail(finished))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -43,16 +44,21 @@ def _latencies(precisions: dict[str, Any]) -> Iterator[ImportedLatency]:
 
 def _latency(precision: str, component: str, device: str, runtime: str, job: dict[str, Any]) -> ImportedLatency:
     ms = job.get("inference_time_milliseconds")
-    if type(ms) not in (int, float):
+    if not _is_number(ms):
         raise UsageError(f"{component} on {device} passed without a time: {ms!r}", hint="the file is damaged")
     memory, versions = job.get("estimated_peak_memory_range_mb"), job.get("tool_versions")
     most_mb = memory.get("max") if isinstance(memory, dict) else None
     version = versions.get(RUNTIMES.get(runtime, "qairt"), "") if isinstance(versions, dict) else ""
     return ImportedLatency(
         device=device, runtime=f"{runtime} {version}".strip(), model=component, precision=precision, ms=float(ms),
-        statistic="as published", by=BY, peak_rss_kb=round(most_mb * 1024) if type(most_mb) in (int, float) else None,
+        statistic="as published", by=BY, peak_rss_kb=round(most_mb * 1024) if _is_number(most_mb) else None,
         unit=str(job.get("primary_compute_unit") or ""), reference=str(job.get("job_id") or ""),
     )  # fmt: skip
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    """YAML's own numbers; its truths are numbers to Python."""
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _table(parent: Any, key: str) -> Iterator[tuple[Any, Any]]:
