@@ -66,4 +66,5 @@ def _cell(axes: Axes, row: int, column: int, percent: float, most: float) -> Non
     box.set_alpha(0.75 * percent / most)
     axes.add_patch(box)
     ink = INK if percent else MUTED
-    axes.annotate(f"{percent:.0f}" if percent else "–", (column, row), ha="center", va="center", size=7.5, color=ink)
+    said = axes.text(column, row, f"{percent:.0f}" if percent else "–", ha="center", va="center", size=7.5, color=ink)
+    said.set_in_layout(False)  # it lies inside its box
