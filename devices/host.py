@@ -1,7 +1,8 @@
-"""The machine that edge runs on: files run in a process of their own, on one thread."""
+"""The machine that edge runs on: files run in a process of their own, pinned to as many cores as it may have threads."""
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from dataclasses import dataclass
@@ -10,11 +11,11 @@ from pathlib import Path
 from edge import plugins, worker
 from edge.device import Device
 from edge.device_state import DeviceInfo, DeviceState
-from edge.errors import BadArtifactError, DeviceError
+from edge.errors import BadArtifactError, DeviceError, UsageError
 from edge.measurement import Measurement
+from edge.operator_times import OperatorTime
 from edge.protocol import Bench, Round, TimingPlan, timed
 
-THREADS = 1
 CPUS = Path("/sys/devices/system/cpu")
 ZONES = Path("/sys/class/thermal")
 
@@ -32,13 +33,14 @@ class Host(Device):
     def time(self, path: Path, plan: TimingPlan, *, log: Path) -> Measurement:
         if self.which:
             raise DeviceError(f"there is only one host, not {self.which!r}", hint="write --device host")
+        _check_threads(plan.threads)
         exporter = plugins.exporter_for(path)
         result = timed(_HostBench(path, log), plan)
         return Measurement(
             device=f"host ({_processor()})",
             source=exporter.timed_as(),
             runtime=exporter.executed_by(),
-            threads=THREADS,
+            threads=plan.threads,
             samples_ms=result.samples_ms,
             init_ms=result.init_ms,
             peak_rss_kb=result.peak_rss_kb,
@@ -47,6 +49,12 @@ class Host(Device):
             during=result.during,
             after=result.after,
         )
+
+    def operators(self, path: Path, plan: TimingPlan, *, log: Path) -> tuple[OperatorTime, ...]:
+        _check_threads(plan.threads)
+        arguments = {"path": str(path), "warmup": plan.warmup, "runs": plan.runs, "threads": plan.threads}
+        found = worker.run(_job("edge.tasks:measure_operators", arguments, path, plan, log))
+        return tuple(OperatorTime(**each) for each in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ class _HostBench(Bench):
     log: Path
 
     def round(self, plan: TimingPlan) -> Round:
-        arguments = {"path": str(self.path), "warmup": plan.warmup, "runs": plan.runs}
+        arguments = {"path": str(self.path), "warmup": plan.warmup, "runs": plan.runs, "threads": plan.threads}
         found = worker.run(_job("edge.tasks:measure", arguments, self.path, plan, self.log))
         return Round(tuple(found["samples_ms"]), found["init_ms"], found["peak_rss_kb"])
 
@@ -71,9 +79,15 @@ class _HostBench(Bench):
         )
 
 
+def _check_threads(threads: int) -> None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not 1 <= threads <= cores:
+        raise UsageError(f"{threads} threads on {cores} cores", hint=f"give --threads 1 to {cores}")
+
+
 def _job(function: str, arguments: dict[str, object], path: Path, plan: TimingPlan, log: Path) -> worker.Job:
     doing = f"timing {path.name}"
-    return worker.Job(function, arguments, log, doing, BadArtifactError, plan.timeout_s, THREADS)
+    return worker.Job(function, arguments, log, doing, BadArtifactError, plan.timeout_s, plan.threads)
 
 
 def _text(file: Path) -> str:

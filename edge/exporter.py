@@ -16,6 +16,7 @@ from edge.errors import UsageError
 from edge.lint import Hint
 from edge.measurement import Source
 from edge.numerics import OperatorNumerics
+from edge.operator_times import OperatorTime
 from edge.parts import Parts
 from edge.spec import PictureLayout, Precision, Recipe
 from edge.toolchain import installed_version
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from edge.passes.capture import Pass
+
+NO_OPERATOR_TIMES = "profile the same model exported with --target onnx or tflite, or leave --ops out"
 
 Runner = Callable[[Sequence[NDArray[Any]]], tuple[NDArray[np.float32], ...]]
 """A loaded file: the inputs in the card's order, batch 1 each, to the outputs in the card's order."""
@@ -79,11 +82,29 @@ class Exporter(ABC):
         """
 
     @abstractmethod
-    def load(self, path: Path) -> Runner:
-        """Load the file into this machine's runtime.
+    def load(self, path: Path, threads: int = 1) -> Runner:
+        """Load the file into this machine's runtime, which may compute on so many threads.
 
         Raises `BadArtifactError` when it is damaged, `NotExecutableHereError` when no runtime here knows what is in it.
         """
+
+    def time_operators(
+        self,
+        path: Path,
+        inputs: Sequence[NDArray[Any]],
+        *,
+        warmup: int,
+        runs: int,
+        threads: int = 1,  # noqa: ARG002
+    ) -> tuple[OperatorTime, ...]:
+        """The median time of each operator over `runs`, in the order of execution.
+
+        Raises like `load`, and `UsageError` for a target whose runtime here does not tell.
+        """
+        raise UsageError(
+            f"the runtime that executes {path.name} here does not tell the times of single operators",
+            hint=NO_OPERATOR_TIMES,
+        )
 
     def take_apart(self, path: Path) -> Parts:
         """The file's operators, each to be executed alone. Raises `BadArtifactError`, and `UsageError` where that cannot be."""

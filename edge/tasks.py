@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Mapping
@@ -76,18 +77,41 @@ def _execute(exporter: Exporter, path: Path, columns: list[NDArray[Any]], output
     np.savez(outputs, *(np.concatenate(column) for column in zip(*rows, strict=True)))
 
 
-def measure(path: str, warmup: int, runs: int) -> dict[str, Any]:
-    """Time the file on zeros, one run at a time: latencies and start-up in ms, peak memory of this process in kB."""
+def measure(path: str, warmup: int, runs: int, threads: int) -> dict[str, Any]:
+    """Time the file on zeros, one run at a time: latencies and start-up in ms, peak memory of this process in kB.
+
+    The process stays on as many cores as it may have threads.
+    """
+    _pin(threads)
     started = time.perf_counter()
     exporter = plugins.exporter_for(Path(path))
-    runner = exporter.load(Path(path))
-    inputs = [np.zeros(spec.shape, spec.dtype) for spec in exporter.card(Path(path)).inputs]
+    runner = exporter.load(Path(path), threads)
+    inputs = _zeros(exporter, Path(path))
     init_ms = (time.perf_counter() - started) * 1e3
     for _ in range(warmup):
         runner(inputs)
     samples_ms = [_time_ms(runner, inputs) for _ in range(runs)]
     peak_rss_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"samples_ms": samples_ms, "init_ms": init_ms, "peak_rss_kb": peak_rss_kb}
+
+
+def measure_operators(path: str, warmup: int, runs: int, threads: int) -> list[dict[str, Any]]:
+    """The time of each operator of the file on zeros."""
+    _pin(threads)
+    exporter = plugins.exporter_for(Path(path))
+    inputs = _zeros(exporter, Path(path))
+    times = exporter.time_operators(Path(path), inputs, warmup=warmup, runs=runs, threads=threads)
+    return [each.fields() for each in times]
+
+
+def _zeros(exporter: Exporter, path: Path) -> list[NDArray[Any]]:
+    return [np.zeros(spec.shape, spec.dtype) for spec in exporter.card(path).inputs]
+
+
+def _pin(threads: int) -> None:
+    """Keep this process on its last cores: the first ones get most of a machine's interrupts."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
 
 
 def _time_ms(runner: Runner, inputs: list[NDArray[Any]]) -> float:

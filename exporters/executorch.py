@@ -76,14 +76,15 @@ class ExecuTorch(Exporter):
             ) from error
         path.write_bytes(data)
 
-    def load(self, path: Path) -> Runner:
-        """ExecuTorch's own runtime; float32 outputs."""
+    def load(self, path: Path, threads: int = 1) -> Runner:
+        """ExecuTorch's own runtime; float32 outputs. Its threads are those of the whole process."""
         Pte.read(path.read_bytes())
         import torch  # the library below finds torch's already loaded
 
         # the public executorch.runtime loads this same library, after 3 CPU seconds of importing the whole exporter
         from executorch.extension.pybindings import _portable_lib
 
+        _portable_lib._unsafe_reset_threadpool(threads)  # unsafe while a model runs, and none does yet
         try:
             module = _portable_lib._load_for_executorch(str(path))
             module.method_meta("forward")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from edge.card import KEY, Card
 from edge.errors import BadArtifactError, ConversionError
 from edge.exporter import Contents, Exporter, Runner
+from edge.operator_times import OperatorTime
 from edge.parts import Parts
 from edge.spec import Precision, Recipe
 from exporters._metadata import describe, plain
@@ -24,7 +26,7 @@ from exporters._onnx_walk import graphs, nodes, tensors
 if TYPE_CHECKING:
     from onnx import ModelProto
     from onnx_ir import Graph
-    from onnxruntime import InferenceSession
+    from onnxruntime import InferenceSession, SessionOptions
     from torch.export import ExportedProgram
 
     from edge.passes.capture import Pass
@@ -61,12 +63,12 @@ class ONNX(Exporter):
             raise ConversionError("the model is larger than the 2 GiB of one ONNX file", hint="use --precision fp16")
         path.write_bytes(model.SerializeToString(deterministic=True))
 
-    def load(self, path: Path) -> Runner:
-        """Load into onnxruntime on one thread of the CPU; a float16 file is rounded where it says so, see `_onnx_half`."""
+    def load(self, path: Path, threads: int = 1) -> Runner:
+        """Load into onnxruntime's CPU provider; a float16 file is rounded where it says so, see `_onnx_half`."""
         model = _read(path)
         card = _card(model, path)
         _check(model, path)
-        session = _session(_computed(model, card), path)
+        session = _session(_computed(model, card), path, _options(threads))
         inputs, outputs = [spec.name for spec in card.inputs], [spec.name for spec in card.outputs]
         declared = {value.name for value in (*session.get_inputs(), *session.get_outputs())}
         if absent := sorted({*inputs, *outputs} - declared):
@@ -81,12 +83,30 @@ class ONNX(Exporter):
 
         return run
 
+    def time_operators(
+        self, path: Path, inputs: Sequence[NDArray[Any]], *, warmup: int, runs: int, threads: int = 1
+    ) -> tuple[OperatorTime, ...]:
+        """As onnxruntime's own profile has them: the nodes that its optimiser left."""
+        from exporters._onnx_profile import operator_times
+
+        model = _read(path)
+        card = _card(model, path)
+        feeds = {spec.name: value for spec, value in zip(card.inputs, inputs, strict=True)}
+        with tempfile.TemporaryDirectory(prefix="edge-") as folder:
+            options = _options(threads)
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(folder) / "profile")
+            session = _session(_computed(model, card), path, options)
+            for _ in range(warmup + runs):
+                session.run(None, feeds)
+            return operator_times(Path(session.end_profiling()), warmup)
+
     def take_apart(self, path: Path) -> Parts:
         model = _read(path)
         card = _card(model, path)
         _check(model, path)
         computed = _computed(model, card)
-        parts = operators(model, computed, lambda part: _session(part, path))
+        parts = operators(model, computed, lambda part: _session(part, path, _options(1)))
         return Parts(tuple(spec.name for spec in card.inputs), tuple(parts))
 
     def card(self, path: Path) -> Card:
@@ -143,12 +163,18 @@ def _computed(model: ModelProto, card: Card) -> ModelProto:
     return rounding(model) if card.precision is Precision.FP16 else model
 
 
-def _session(model: ModelProto, path: Path) -> InferenceSession:
+def _options(threads: int) -> SessionOptions:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors only: they reach the user as ours
+    return options
+
+
+def _session(model: ModelProto, path: Path, options: SessionOptions) -> InferenceSession:
+    import onnxruntime
+
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the exceptions of onnxruntime and of onnx share no base class

@@ -35,8 +35,8 @@ def profile(
     chosen = plugins.device(device)
     plugins.require_runnable(chosen, artifact)
     with log_folder() as logs:
+        operators = chosen.operators(artifact, plan, log=logs / "operators.log") if ops else ()  # refused before timing
         measured = chosen.time(artifact, plan, log=logs / "profile.log")
-        operators = chosen.operators(artifact, plan, log=logs / "operators.log") if ops else ()
     if as_json:
         fields = {"artifact": str(artifact), **measured.fields(), "ops": [each.fields() for each in operators]}
         return emit("profile", fields)

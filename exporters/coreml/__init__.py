@@ -17,6 +17,7 @@ from edge.exporter import Contents, Exporter, Runner
 from edge.lint import Hint
 from edge.measurement import Source
 from edge.numerics import OperatorNumerics
+from edge.operator_times import OperatorTime
 from edge.parts import Parts
 from edge.spec import PictureLayout, Recipe
 from exporters.coreml import package, predict, weights
@@ -47,8 +48,20 @@ class CoreML(Exporter):
             converted = convert(program, recipe, card, Path(scratch))
             package.write(path, converted.model, converted.weights)
 
-    def load(self, path: Path) -> Runner:
-        return predict.runner(path, self.card(path))
+    def load(self, path: Path, threads: int = 1) -> Runner:
+        return predict.runner(path, self.card(path), threads)
+
+    def time_operators(
+        self, path: Path, inputs: Sequence[NDArray[Any]], *, warmup: int, runs: int, threads: int = 1
+    ) -> tuple[OperatorTime, ...]:
+        """Of the reference runtime: what an operator costs there says nothing of a phone."""
+        from exporters.coreml.runtime import model
+        from exporters.coreml.runtime.timing import operator_times
+
+        loaded = model.load(path)
+        given = predict.to_features(loaded.description, inputs)
+        with predict.on_threads(threads):
+            return operator_times(loaded, given, warmup=warmup, runs=runs)
 
     def executed_by(self) -> str:
         return predict.executed_by()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,33 @@ Predict = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Features by name to results by name, as `coremltools.models.MLModel.predict` has them."""
 
 
-def runner(path: Path, card: Card) -> Runner:
-    """Load `path` into this machine's runtime. Raises `BadArtifactError` when that refuses the package."""
+def runner(path: Path, card: Card, threads: int = 1) -> Runner:
+    """Load `path` into this machine's runtime, of which the framework alone decides on threads.
+
+    Raises `BadArtifactError` when that refuses the package.
+    """
     predict, description = _load(path)
 
     def run(values: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], ...]:
-        return from_features(description, predict(to_features(description, values)), card)
+        with on_threads(threads):
+            return from_features(description, predict(to_features(description, values)), card)
 
     return run
+
+
+@contextmanager
+def on_threads(threads: int) -> Iterator[None]:
+    """Let torch, with which the reference runtime computes, use so many threads in this block."""
+    import torch
+
+    before = torch.get_num_threads()
+    if threads != before:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        if threads != before:
+            torch.set_num_threads(before)
 
 
 def executed_by() -> str:

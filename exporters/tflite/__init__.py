@@ -56,9 +56,9 @@ class TFLite(Exporter):
         if card.labels:
             metadata.append_labels(path, card.labels)
 
-    def load(self, path: Path) -> Runner:
-        """LiteRT's interpreter on one thread; float32 outputs."""
-        interpreter = _opened(path)
+    def load(self, path: Path, threads: int = 1) -> Runner:
+        """LiteRT's interpreter; float32 outputs."""
+        interpreter = _opened(path, threads)
         inputs = [detail["index"] for detail in interpreter.get_input_details()]
         outputs = [detail["index"] for detail in interpreter.get_output_details()]
 
@@ -123,20 +123,20 @@ def _demand_kernels(data: bytes) -> None:
         ) from error
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path, threads: int = 1) -> Any:
     """An interpreter for a file from outside. Raises `BadArtifactError`."""
     data = path.read_bytes()
     flatbuffer.checked(data)
     try:
-        return _interpreter(data)
+        return _interpreter(data, threads)
     except (ValueError, RuntimeError) as error:
         raise damaged(str(error).strip().partition("\n")[0]) from error
 
 
-def _interpreter(data: bytes) -> Any:
+def _interpreter(data: bytes, threads: int = 1) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=data, num_threads=1)
+    interpreter = Interpreter(model_content=data, num_threads=threads)
     interpreter.allocate_tensors()
     return interpreter
 
