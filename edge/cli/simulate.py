@@ -36,6 +36,21 @@ def simulate(
     contention: Annotated[
         float, typer.Option(min=0, help="Bytes per cycle of the memory that camera and display take.")
     ] = 0,
+    masters: Annotated[
+        Path | None, typer.Option(help="A .toml file of [[master]]: camera and display as periodic bursts.")
+    ] = None,
+    batch_tasks: Annotated[
+        bool, typer.Option("--batch-tasks", help="Also a frame of each task as one batch that shares its experts.")
+    ] = False,
+    prefetch_experts: Annotated[
+        bool, typer.Option("--prefetch-experts", help="The last frame predicts the first expert of each layer.")
+    ] = False,
+    urgent: Annotated[
+        str, typer.Option(metavar="TASK", help="A task whose frames go first, in a schedule with times.")
+    ] = "",
+    boundary: Annotated[
+        str, typer.Option(help="Where an urgent frame may interrupt another: frame, expert or operation.")
+    ] = "expert",
     tasks: Annotated[str, typer.Option(help="Tasks, separated by commas; all of the workload if not given.")] = "",
     schedule: Annotated[
         str, typer.Option(help="round-robin, poisson:RATE (frames/s), or a .csv file.")
@@ -50,17 +65,23 @@ def simulate(
     html: Annotated[
         Path | None, typer.Option(help="Write a page that stands alone: a chart of the round, roofline, tables.")
     ] = None,
+    explore: Annotated[
+        bool, typer.Option("--explore", help="Vary the chip for one frame of the first task: the Pareto front.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Simulate a chip that switches between tasks: cycles, traffic, energy and stalls; every number is simulated."""
     from dataclasses import replace
 
+    from edge.simulator import beyond
+    from edge.simulator import masters as memory_masters
     from edge.simulator import schedule as schedules
     from edge.simulator.chip import chip as named_chip
     from edge.simulator.chip_parts import Granularity
-    from edge.simulator.policies import Kind, Misses, Order
+    from edge.simulator.policies import Kind, Misses, Order, Prediction
     from edge.simulator.policies import policy as made_policy
+    from edge.simulator.preemption import Boundary
     from edge.simulator.simulation import simulation
     from edge.simulator.workloads import rerouted
     from edge.simulator.workloads import workload as named_workload
@@ -68,6 +89,8 @@ def simulate(
     model = named_chip(chip)
     if contention:
         model = replace(model, ddr=replace(model.ddr, background_bytes_per_cycle=contention))
+    if masters is not None:
+        model = replace(model, ddr=replace(model.ddr, master=memory_masters.from_file(masters)))
     work = rerouted(named_workload(workload), routing) if routing else named_workload(workload)
     chosen = _names(tasks, work.task_names)
     way = made_policy(
@@ -78,21 +101,39 @@ def simulate(
         order=None if order is None else _member(Order, order, "order"),
         cache=cache,
         misses=Misses.PREFETCH if prefetch else Misses.BLOCKING,
+        prediction=Prediction.LAST_FRAME if prefetch_experts else Prediction.NONE,
     )
+    if explore:
+        from edge.cli.exploration import print_exploration
+
+        return print_exploration(work, model, way, chosen[0], as_json=as_json)
     arrivals = schedules.schedule(schedule, chosen, frames=frames, deadline_ms=deadline, seed=seed)
     result = simulation(work, model, way, chosen, arrivals)
+    findings: list[beyond.Finding] = []
+    if batch_tasks:
+        findings.append(beyond.batch_finding(work, model, way, chosen))
+    if prefetch_experts:
+        findings.append(beyond.prediction_finding(work, model, way, chosen))
+    if urgent:
+        at = _member(Boundary, boundary, "boundary")
+        findings.append(beyond.urgent_finding(work, model, way, arrivals, urgent, at))
+    if model.ddr.master:
+        findings.append(beyond.masters_finding(work, model, way, chosen))
     if trace is not None:
         _write_trace(result, trace)
     if html is not None:
         _write_page(result, html)
     written = {name: None if path is None else str(path) for name, path in (("trace", trace), ("html", html))}
     if as_json:
-        return emit("simulate", {**result.fields(), **written})
+        return emit("simulate", {**result.fields(), **written, **{each.name: each.fields for each in findings}})
     if quiet:
         for path in filter(None, written.values()):
             print(path)
         return None
-    return _print(result)
+    _print(result)
+    for finding in findings:
+        print(f"  {finding.line}")
+    return None
 
 
 def _names(text: str, known: tuple[str, ...]) -> tuple[str, ...]:

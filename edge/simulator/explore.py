@@ -18,6 +18,7 @@ from edge.simulator.design import Design, Space
 from edge.simulator.fast import Bus, Work
 from edge.simulator.outline import Outline, attention_works, cycles, dram_bytes, outline, with_attention
 from edge.simulator.policies import Footprint, Order, buffer_needed, check_fits
+from edge.simulator.timeline import simulate
 from edge.simulator.workload import Workload
 
 
@@ -83,7 +84,15 @@ class Evaluator:
             obstacle = Obstacle.BUFFER if needed > design.buffer_bytes else Obstacle.MEMORY
             return Infeasible(design, obstacle, str(error))
         frame, traffic = self._frame(design, chip)
-        return Point(design, cycles(frame, self._bus(design, chip)), reserved.total, chip.dsp, traffic)
+        return Point(design, self._cycles(design, chip, frame), reserved.total, chip.dsp, traffic)
+
+    def _cycles(self, design: Design, chip: Chip, frame: Outline) -> int:
+        """By the event engine where the memory has masters, whose periods do not start again with each stretch."""
+        if chip.ddr.master:
+            return simulate(self.workload, chip, design.policy, (self.task,)).cycles
+        if design.ports not in self._buses:
+            self._buses[design.ports] = Bus.of(chip)
+        return cycles(frame, self._buses[design.ports])
 
     def _chip(self, design: Design) -> Chip | UsageError:
         """Policies share a chip but for its default buffers, which only a policy without its own would read."""
@@ -94,11 +103,6 @@ class Evaluator:
             except UsageError as error:
                 self._chips[key] = error
         return self._chips[key]
-
-    def _bus(self, design: Design, chip: Chip) -> Bus:
-        if design.ports not in self._buses:
-            self._buses[design.ports] = Bus.of(chip)
-        return self._buses[design.ports]
 
     def _frame(self, design: Design, chip: Chip) -> tuple[Outline, int]:
         """The frame on the arrays of this design, and its bytes."""

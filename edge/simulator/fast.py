@@ -166,6 +166,9 @@ class Bus:
 
     @classmethod
     def of(cls, chip: Chip) -> Bus:
+        """The memory system of a chip. Raises `UsageError` for one with masters: their periods run on through a cut."""
+        if chip.ddr.master:
+            raise UsageError(f"chip {chip.name} has masters beside the accelerator", hint="use the event engine")
         caps = tuple(chip.port_millibytes(port) for port in chip.port)
         return cls(caps, chip.ddr_millibytes, {role: chip.port_of(role) for role in Role})
 

@@ -22,7 +22,7 @@ GATE = "gate"
 
 
 def frame_cycles(workload: Workload, chip: Chip, policy: Policy, task: str) -> int:
-    """The cycles of one frame, those of `simulate(…).cycles`, about ten times as fast. Raises `UsageError` as it does."""
+    """The cycles of one frame, those of `simulate(…).cycles`, without its events. Raises `UsageError` as it does."""
     return cycles(outline(workload, chip, policy, task), Bus.of(chip))
 
 
