@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge.errors import UsageError
 from edge.simulator.chip import Chip
 from edge.simulator.frames import batched_program
-from edge.simulator.policies import Policy
+from edge.simulator.policies import Policy, Prediction
 from edge.simulator.timeline import Timeline, simulate, timeline
 from edge.simulator.workload import Workload
 
@@ -35,9 +35,12 @@ class Batching:
 def batching(workload: Workload, chip: Chip, policy: Policy, tasks: Sequence[str]) -> Batching:
     """A frame of each of `tasks` apart and together; a task named twice gives two frames of it.
 
-    Raises `UsageError` for fewer than two, for another policy than expert-reorder, and for a batch that does not fit.
+    Raises `UsageError` for fewer than two, for a policy other than expert-reorder without predictions, and for a batch that
+    does not fit.
     """
     if len(tasks) < 2:
         raise UsageError(f"a batch of {len(tasks)} frames", hint="name two tasks or more, or one task twice")
+    if policy.prediction is not Prediction.NONE:
+        raise UsageError("a lone batch has no last frame to predict from", hint="leave the prediction out")
     together = timeline(batched_program(workload, chip, policy, [tasks]), chip)
     return Batching(tuple(tasks), simulate(workload, chip, policy, tasks), together)

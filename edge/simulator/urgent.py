@@ -58,7 +58,7 @@ def serve_urgent(
 ) -> UrgentSchedule:
     """Serve frames in order of arrival, but those of task `urgent` first; with each other they keep their order.
 
-    Raises `UsageError` for an unknown task, arrivals without a time, and a policy other than expert-reorder
+    Raises `UsageError` for an unknown task, arrivals without a time or an urgent frame, and a policy other than expert-reorder
     without predictions.
     """
     workload.routing(urgent)
@@ -68,6 +68,8 @@ def serve_urgent(
         raise UsageError("urgent frames leave no last frame to predict from", hint="leave the prediction out")
     if any(arrival.at_ms is None for arrival in arrivals):
         raise UsageError("urgent frames need arrivals with a time", hint="take poisson:30 or a .csv file")
+    if urgent not in {arrival.task for arrival in arrivals}:
+        raise UsageError(f"no frame of {urgent} arrives", hint="take more frames, or name it among the tasks")
     programs = {task: program(workload, chip, policy, (task,)) for task in {each.task for each in arrivals}}
     server = _Server(chip, programs, urgent, boundary, arrivals)
     server.serve_all()

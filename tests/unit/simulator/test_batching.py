@@ -15,7 +15,7 @@ from edge.simulator.chip import chip
 from edge.simulator.chip_parts import Granularity
 from edge.simulator.engine import Span
 from edge.simulator.frames import batched_program
-from edge.simulator.policies import Kind, Order, policy
+from edge.simulator.policies import Kind, Order, Prediction, policy
 from edge.simulator.program import Traffic, Unit
 from edge.simulator.timeline import timeline
 from edge.simulator.workload import Scope, queue_lengths
@@ -135,6 +135,12 @@ def test_a_batch_of_equal_frames_is_never_slower_than_the_frames_apart(drawn):
 def test_a_batch_of_one_is_refused():
     with pytest.raises(UsageError, match="a batch of 1"):
         batching(WORK, TOY, REORDER, ("task0",))
+
+
+def test_a_lone_batch_is_not_predicted():
+    guessing = replace(REORDER, prediction=Prediction.LAST_FRAME)
+    with pytest.raises(UsageError, match="no last frame"):
+        batching(WORK, TOY, guessing, ("task0", "task0"))
 
 
 @pytest.mark.parametrize("kind", [Kind.TOKEN_LRU, Kind.RESIDENT, Kind.TASK_MODEL_SWAP])

@@ -169,6 +169,11 @@ def test_arrivals_without_a_time_are_refused():
         serve_urgent(WORK, TOY, REORDER, [Arrival(None, "calm")], "alarm", Boundary.EXPERT)
 
 
+def test_arrivals_without_an_urgent_frame_are_refused():
+    with pytest.raises(UsageError, match="no frame of alarm"):
+        served(Boundary.EXPERT, (0, "calm"))
+
+
 def test_an_unknown_urgent_task_names_the_nearest():
     with pytest.raises(UnknownNameError) as refused:
         serve_urgent(WORK, TOY, REORDER, [Arrival(0, "calm")], "alarmm", Boundary.EXPERT)
@@ -184,7 +189,7 @@ def test_only_reordered_experts_can_be_left(kind):
 def test_urgent_frames_and_predictions_exclude_each_other():
     guessing = policy(TOY, Kind.EXPERT_REORDER, prediction=Prediction.LAST_FRAME)
     with pytest.raises(UsageError, match="no last frame"):
-        serve_urgent(WORK, TOY, guessing, [Arrival(0, "calm")], "alarm", Boundary.EXPERT)
+        serve_urgent(WORK, TOY, guessing, [Arrival(0, "alarm")], "alarm", Boundary.EXPERT)
 
 
 def test_the_same_arrivals_are_served_the_same_way_twice():
