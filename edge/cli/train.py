@@ -89,6 +89,8 @@ def train(
 
 
 def _print(report: TrainingReport, *, as_json: bool, quiet: bool) -> None:
+    from edge.dense.routing import PAGE, WORKLOAD
+
     last = report.history[-1]
     if as_json:
         return emit("train", _document(report))
@@ -96,7 +98,10 @@ def _print(report: TrainingReport, *, as_json: bool, quiet: bool) -> None:
         return print(report.run)
     what = "trained" if report.trained else "was finished before"
     print(f"{report.run} {what}: {last.epoch} epochs, loss {last.train_loss:.4f}, {last.words}")
-    return print(f"next: edge export {report.run} --target all")
+    print(f"next: edge export {report.run} --target all")
+    if (workload := report.run / WORKLOAD).is_file():
+        print(f"      edge simulate {workload}; the use of the experts is drawn in {report.run / PAGE}")
+    return None
 
 
 def _document(report: TrainingReport) -> dict[str, object]:

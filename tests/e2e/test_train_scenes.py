@@ -56,9 +56,14 @@ def test_json_has_the_fields_of_the_contract_and_a_metric_per_task(run: Path) ->
     assert [document["metrics"][task]["higher_is_better"] for task in TASKS] == [True, False, False, True, True]
 
 
-def test_the_text_names_every_task(run: Path) -> None:
+def test_the_text_names_every_task_and_what_there_is_to_see(run: Path) -> None:
     said = edge(*SMALL, "--out", str(run)).stdout
-    assert all(task in said for task in TASKS)
+    assert all(task in said for task in (*TASKS, "workload.toml", "routing.html"))
+
+
+def test_the_usual_recipe_for_maps_is_another_than_for_classes(run: Path) -> None:
+    settings = json.loads((run / "settings.json").read_text())
+    assert (settings["batch_size"], settings["lr"], settings["label_smoothing"]) == (16, 1e-3, 0.0)
 
 
 def test_a_run_is_a_model_and_so_is_each_of_its_tasks(run: Path, tmp_path: Path) -> None:
