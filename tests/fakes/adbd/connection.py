@@ -60,7 +60,7 @@ class Connection:
                 self._dispatch(await read_message(self._reader))
         for stream in self._streams.values():
             stream.on_close()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks)
         self._writer.close()
 
     def drop(self) -> None:

@@ -60,7 +60,7 @@ class Adbd:
         self.listening: dict[str, tuple[str, asyncio.Server]] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="adbd", daemon=True)
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[Connection, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -76,7 +76,7 @@ class Adbd:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(30)
+        self.unplug()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -98,16 +98,15 @@ class Adbd:
         raise RuntimeError("no free port for a phone")
 
     async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(Connection(self, reader, writer).serve())
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        connection = Connection(self, reader, writer)
+        self._connections[connection] = serving = asyncio.ensure_future(connection.serve())
+        await serving
+        del self._connections[connection]
 
     async def _stop(self) -> None:
         self.stop_listening()
         for _, server in self.listening.values():
             server.close()
         for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+            connection.drop()
+        await asyncio.gather(*self._connections.values())

@@ -80,16 +80,15 @@ async def start_on_terminal(userland: Userland, command: str) -> Process:
     finally:
         os.close(its)
     reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb", buffering=0))
+    await loop.connect_read_pipe(lambda: _TerminalEnd(reader), os.fdopen(ours, "rb", buffering=0))
     transport, protocol = await loop.connect_write_pipe(
         asyncio.streams.FlowControlMixin, os.fdopen(os.dup(ours), "wb", buffering=0)
     )
     return Process(child, asyncio.StreamWriter(transport, protocol, None, loop), reader, None)
 
 
-async def read_some(reader: asyncio.StreamReader) -> bytes:
-    """Empty at the end; a terminal ends with an I/O error once its last process has gone."""
-    try:
-        return await reader.read(1 << 16)
-    except OSError:
-        return b""
+class _TerminalEnd(asyncio.StreamReaderProtocol):
+    """Takes the I/O error with which a terminal ends, once its last process has gone, for the end that it is."""
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        super().connection_lost(None)

@@ -8,12 +8,13 @@ import signal
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from tests.fakes.adbd.process import Process, read_some, start_on_terminal, start_piped
+from tests.fakes.adbd.process import Process, start_on_terminal, start_piped
 from tests.fakes.adbd.service import Service
 from tests.fakes.adbd.stream import Stream, StreamClosedError
 
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN, WINDOW_SIZE = range(6)
 """Kinds of packets in a shell v2 stream."""
+CHUNK = 1 << 16
 PACKET = struct.Struct("<BI")
 Strike = Callable[[], Awaitable[None]]
 
@@ -110,7 +111,7 @@ class _Command:
         await asyncio.gather(*pumps)
 
     async def _pump(self, reader: asyncio.StreamReader, kind: int) -> None:
-        while data := await read_some(reader):
+        while data := await reader.read(CHUNK):
             await self._write(kind, data)
 
     async def _write(self, kind: int, data: bytes) -> None:

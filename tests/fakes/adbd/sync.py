@@ -97,17 +97,17 @@ class _Sync:
             raise
         await self._stream.write(REQUEST.pack(b"OKAY", 0))
 
-    async def _next_sent(self) -> bytes:
-        """The next piece of the file; empty at its end, which tells its time."""
+    async def _next_sent(self) -> bytes | None:
+        """The next piece of the file, which may be empty; None at its end, which tells its time."""
         kind, number = REQUEST.unpack(await self._stream.readexactly(REQUEST.size))
         if kind == b"DATA":
             return await self._stream.readexactly(number)
         self._mtime = number
-        return b""
+        return None
 
     async def _receive_link(self, local: Path) -> None:
         target = bytearray()
-        while data := await self._next_sent():
+        while (data := await self._next_sent()) is not None:
             target += data
         local.symlink_to(os.fsdecode(bytes(target).rstrip(b"\0")))
 
@@ -123,7 +123,7 @@ class _Sync:
 
     async def _write_sent(self, file: BinaryIO, path: str) -> None:
         faults, strikes, count = self._service.mishaps.faults, self._service.mishaps.strikes, 0
-        while data := await self._next_sent():
+        while (data := await self._next_sent()) is not None:
             count += len(data)
             if strikes(path, faults.drop_after_sent, count):
                 self._service.drop()
