@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from edge.cli.output import emit, say, table
+from edge.cli.output import emit, table
 
 if TYPE_CHECKING:
     from edge.simulator.chip import Chip
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from edge.simulator.policies import Policy
     from edge.simulator.workload import Workload
 
-ROWS = 20
-"""Points of the front that are printed; --json has all."""
+ROWS = 12
+"""Points of a front that are printed; --json has all."""
 
 
 def print_exploration(workload: Workload, chip: Chip, policy: Policy, task: str, *, as_json: bool) -> None:
@@ -26,11 +26,12 @@ def print_exploration(workload: Workload, chip: Chip, policy: Policy, task: str,
     if as_json:
         return emit("simulate", found.fields())
     _print_summary(found)
-    _print_front(found)
+    _print_front(found, "at the precision of the base", found.front_at_base_precision)
+    _print_front(found, "at any precision", found.front)
     _print_changes(found)
-    return say(
-        "DSPs count the products of the arrays by a model of one DSP, not a synthesis; LUTs, clock and accuracy at fewer "
-        "bits are not modelled"
+    return print(
+        "\nDSPs are those of the arrays by a model of a product, not a synthesis; what wider ports and fewer bits cost "
+        "in LUTs, clock and accuracy is not modelled"
     )
 
 
@@ -44,22 +45,20 @@ def _print_summary(found: Exploration) -> None:
         print(f"  {count:,} need {obstacle}")
 
 
-def _print_front(found: Exploration) -> None:
-    step = max(1, -(-len(found.front) // ROWS))
-    shown = found.front[::step]
-    rest = len(found.front) - len(shown)
-    more = f", {rest} of them left out here and in --json" if rest else ""
-    print(f"\n{len(found.front)} designs that nothing beats in latency, memory, DSPs and traffic at once{more}\n")
+def _print_front(found: Exploration, which: str, front: tuple[Point, ...]) -> None:
+    """The base and up to `ROWS` points of a front, from the fastest to the slowest."""
+    shown = front[:: max(1, -(-len(front) // ROWS))]
+    more = f"; {len(front) - len(shown)} more of them in --json" if len(shown) < len(front) else ""
+    print(f"\nNothing beats these {len(front)} designs {which} in latency, memory, DSPs and traffic at once{more}\n")
     heads = ("", "ms", "on chip", "DSPs", "DRAM bytes", "array", "queries", "bytes/cycle", "bits", "experts")
     others = [point for point in shown if point is not found.base_point]
-    table(heads, (_point_row(found, point) for point in (found.base_point, *others)))
+    table(heads, (_point_row(found, point, front) for point in (found.base_point, *others)))
 
 
-def _point_row(found: Exploration, point: Point) -> tuple[str, ...]:
+def _point_row(found: Exploration, point: Point, front: tuple[Point, ...]) -> tuple[str, ...]:
     design = point.design
-    mark = "front" if point in found.front else ""
-    if point is found.base_point:
-        mark = "base, front" if mark else "base"
+    on_front = any(point is each for each in front)
+    mark = ("base, on the front" if on_front else "base, beaten") if point is found.base_point else ""
     widths = dict.fromkeys(f"{port.bytes_per_cycle * design.ports:g}" for port in found.base.port)
     return (
         mark,

@@ -26,7 +26,7 @@ class Obstacle(StrEnum):
     """Why a design cannot be built."""
 
     CHIP = "more DSPs than the device has"
-    BUFFER = "a weight buffer smaller than what it must hold"
+    BUFFER = "larger weight buffers"
     MEMORY = "more memory than there is on chip"
 
 
@@ -156,7 +156,12 @@ class Exploration:
     @cached_property
     def front(self) -> tuple[Point, ...]:
         """Pareto-optimal points, the fastest first."""
-        return tuple(self.points[index] for index in pareto.front([point.objectives for point in self.points]))
+        return _front(self.points)
+
+    @cached_property
+    def front_at_base_precision(self) -> tuple[Point, ...]:
+        """The front of the designs with the base's bits: fewer bits win everywhere, as no objective is accuracy."""
+        return _front([point for point in self.points if point.design.bits == self.base_point.design.bits])
 
     @cached_property
     def obstacles(self) -> Counter[Obstacle]:
@@ -194,6 +199,7 @@ class Exploration:
             "points_per_second": self.points_per_second,
             "base": self._point_fields(self.base_point),
             "front": [self._point_fields(point) for point in self.front],
+            "front_at_base_precision": [self._point_fields(point) for point in self.front_at_base_precision],
             "fix_first": [self._change_fields(change) for change in self.fix_first],
         }
 
@@ -221,6 +227,10 @@ class Exploration:
             "saved_ms_per_byte": saved_ms / change.added_bytes if change.added_bytes > 0 else None,
             "to": self._point_fields(change.point),
         }
+
+
+def _front(points: Sequence[Point]) -> tuple[Point, ...]:
+    return tuple(points[index] for index in pareto.front([point.objectives for point in points]))
 
 
 def explore(workload: Workload, base: Chip, space: Space, task: str, processes: int = 1) -> Exploration:
