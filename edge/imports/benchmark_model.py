@@ -111,7 +111,8 @@ def _until_banner(lines: list[str]) -> list[str]:
 
 def _cells_of_tabs(lines: list[str]) -> list[list[str]]:
     """The printed form: aligned by tabs, its heads in brackets."""
-    return [[cell.strip().strip("[]") for cell in line.split("\t")[1:]] for line in lines]
+    cells = [[cell.strip() for cell in line.split("\t")[1:]] for line in lines]
+    return [[head.strip("[]") for head in cells[0]], *cells[1:]]
 
 
 def _cells_of_csv(lines: list[str]) -> list[list[str]]:
