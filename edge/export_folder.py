@@ -120,7 +120,8 @@ def recorded_request(folder: Path) -> ModelRequest:
     """The model that a folder's files were made from. Raises `BadArtifactError`."""
     fields = read_record(folder)["request"]
     try:
-        paths = {name: Path(fields[name]) if fields[name] is not None else None for name in ("weights", "labels")}
+        named = {name: fields.get(name) for name in ("weights", "labels", "experts_of")}
+        paths = {name: None if path is None else Path(path) for name, path in named.items()}
         tuples = {name: _tuple(fields[name]) for name in ("image_size", "mean", "std")}
         return ModelRequest(**{**fields, **paths, **tuples})
     except (KeyError, TypeError, ValueError) as error:

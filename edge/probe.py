@@ -27,7 +27,7 @@ Pictures = NDArray[np.uint8]
 def pictures(preprocess: Preprocess, folder: Path | None = None) -> Pictures:
     """At least 64 pictures, uint8 (N, H, W, 3): the user's, or cuts of two photographs, then borders and noise."""
     height, width = preprocess.height, preprocess.width
-    photographs = _users(folder, preprocess) if folder is not None else _photographs(preprocess)
+    photographs = users(folder, preprocess) if folder is not None else _photographs(preprocess)
     return np.concatenate(
         (photographs, _borders(height, width), _noise(height, width, INPUTS - BORDERS - len(photographs)))
     )
@@ -49,7 +49,8 @@ def _rows(spec: TensorSpec, count: int, generator: np.random.Generator) -> NDArr
     return values.astype(spec.dtype)
 
 
-def _users(folder: Path, preprocess: Preprocess) -> Pictures:
+def users(folder: Path, preprocess: Preprocess) -> Pictures:
+    """Every picture below `folder`, uint8 (N, H, W, 3), by name. Raises `PictureError` when there is none, or an unreadable one."""
     found = sorted(
         file for file in folder.rglob("*") if file.suffix.lower() in {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
     )

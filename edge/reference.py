@@ -33,7 +33,8 @@ class ModelRequest:
     """Plain data: nothing is imported or read until `edge.models.sources.resolve` is called.
 
     `reference` is a name of the catalog, `timm:NAME[.tag]`, `package.module:factory`, `file.py:factory`, or a folder that
-    `edge train` or `edge search` wrote. The rest are the user's overrides; None means the model's own.
+    `edge train` or `edge search` wrote. The rest are the user's overrides; None means the model's own. `experts_of` is a
+    folder of pictures: of a mixture of experts, those that they visit are kept.
     """
 
     reference: str
@@ -45,6 +46,7 @@ class ModelRequest:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     seed: int = 0
+    experts_of: Path | None = None
 
     @property
     def kind(self) -> Kind:
@@ -72,6 +74,8 @@ def fingerprint(request: ModelRequest) -> str | None:
     The sources of `edge` are left out: the store hashes them apart. A user's factory may do anything, so it has none.
     Raises what `ModelRequest.kind` and `edge.runfolder.read` raise.
     """
+    if request.experts_of is not None:  # the pictures would have to be read
+        return None
     origin = _ORIGINS[request.kind](request)
     if origin is None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +36,9 @@ def export(
     mean: options.Mean = None,
     std: options.Std = None,
     seed: options.Seed = 0,
+    experts_of: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep only the experts that these pictures visit (M3ViT).")
+    ] = None,
     input_kind: Annotated[
         InputKind, typer.Option("--input", help="A normalised float tensor, or the picture's bytes.")
     ] = InputKind.FLOAT,
@@ -56,6 +60,7 @@ def export(
     if coreml_target not in COREML_TARGETS:
         raise UsageError(f"no Core ML target {coreml_target!r}", hint=f"there are {', '.join(COREML_TARGETS)}")
     request = options.request(model, weights, pretrained, num_classes, image_size, labels, mean, std, seed)
+    request = replace(request, experts_of=experts_of)
     recipes = tuple(Recipe(name, precision, input_kind, coreml_target) for name in targets(target))
     with log_folder() as logs:
         order = pipeline.ExportOrder(

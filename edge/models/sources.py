@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edge import runfolder
+from edge import probe, runfolder
 from edge.card import TensorSpec, WeightsOrigin
 from edge.errors import UsageError
 from edge.models import from_timm, hub, signature, user_factory
 from edge.models.catalog import entry
+from edge.models.m3vit import M3ViT
 from edge.models.network import Network, picture, seeded
 from edge.models.randomise import randomise_statistics
 from edge.models.settle import settle_statistics
@@ -58,6 +59,8 @@ def resolve(request: ModelRequest) -> Model:
         randomise_statistics(network.module, request.seed)
         with signature.running(request.reference, network.inputs):
             settle_statistics(network.module.eval(), network.inputs[0], request.seed)
+    if request.experts_of is not None:
+        network = _with_experts_of(request.experts_of, network, request)
     return _model(network, request)
 
 
@@ -72,6 +75,20 @@ def _with_weights(request: ModelRequest) -> Network:
         return network
     load_weights(network.module, load_state(request.weights))
     return replace(network, weights=WeightsOrigin(f"file {request.weights.name}"))
+
+
+def _with_experts_of(folder: Path, network: Network, request: ModelRequest) -> Network:
+    """The network with only the experts that the pictures in `folder` visit. Raises `UsageError` for one without experts."""
+    preprocess = _normalised(network.preprocess, request)
+    if not isinstance(network.module, M3ViT) or preprocess is None:
+        raise UsageError(f"{request.reference} has no experts to choose from", hint="leave --experts-of out")
+    pictures = torch.from_numpy(preprocess.normalise(probe.users(folder, preprocess)))
+    every = sum(map(len, network.module.kept_experts))
+    module = network.module.eval().deploy_with_experts_of(pictures)
+    kept = sum(map(len, module.kept_experts))
+    weights = network.weights or _untrained(request)
+    said = f"{weights.source}; {kept} of {every} experts, those that {len(pictures)} pictures visit"
+    return replace(network, module=module, weights=replace(weights, source=said))
 
 
 def _from_catalog(request: ModelRequest) -> Network:
@@ -120,18 +137,19 @@ def _model(network: Network, request: ModelRequest) -> Model:
     outputs = signature.outputs(module, examples, network.output_names, request.reference)
     labels = network.labels if request.labels is None else _read_labels(request.labels)
     _require_labels_fit(labels, outputs)
-    untrained = WeightsOrigin(
-        f"random weights, seed {request.seed}: for latency and verification only", "not applicable"
-    )
     return Model(
         request.reference,
         module,
         network.inputs,
         outputs,
-        replace(network.weights or untrained, sha256=state_sha256(module)),
+        replace(network.weights or _untrained(request), sha256=state_sha256(module)),
         _normalised(network.preprocess, request),
         labels,
     )
+
+
+def _untrained(request: ModelRequest) -> WeightsOrigin:
+    return WeightsOrigin(f"random weights, seed {request.seed}: for latency and verification only", "not applicable")
 
 
 def _examples(inputs: tuple[TensorSpec, ...], seed: int) -> tuple[Tensor, ...]:

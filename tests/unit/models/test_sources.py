@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
-from edge import runfolder
+from edge import probe, runfolder
 from edge.card import TensorSpec
 from edge.errors import ToolchainMissingError, UnknownNameError, UsageError, WeightsError
 from edge.models import efficientformer, hub
@@ -277,3 +278,39 @@ def test_a_torchvision_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ToolchainMissingError, match=r"torchvision::nms does not exist \(torchvision") as caught:
         resolve(ModelRequest("timm:resnet18"))
     assert "built together with your torch" in caught.value.hint
+
+
+def with_a_lonely_expert(folder: Path) -> Path:
+    """Weights of a small M3ViT whose first gate sends every token to experts 2 and 5."""
+    module = resolve(ModelRequest("m3vit_mini_seg")).module
+    state = module.state_dict()
+    gate = next(key for key in state if "router" in key and key.endswith("choose.weight"))
+    norm = next(key.rpartition(".mlp")[0] + ".norm2" for key in state if key == gate)
+    state[f"{norm}.weight"] = torch.zeros_like(state[f"{norm}.weight"])
+    state[f"{norm}.bias"] = torch.ones_like(state[f"{norm}.bias"])
+    state[gate] = torch.zeros_like(state[gate])
+    state[gate][2], state[gate][5] = 1.0, 0.5
+    module.load_state_dict(state)
+    save_weights(module, folder / "lonely.safetensors")
+    return folder / "lonely.safetensors"
+
+
+def test_experts_that_no_picture_visits_are_left_out_and_the_answers_to_those_pictures_stay(tmp_path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.effect_noise((64, 64), 60).convert("RGB").save(pictures / "one.png")
+    weights = with_a_lonely_expert(tmp_path)
+    whole = resolve(ModelRequest("m3vit_mini_seg", weights))
+    small = resolve(ModelRequest("m3vit_mini_seg", weights, experts_of=pictures))
+    assert small.module.kept_experts[0] == (2, 5)
+    assert "experts, those that 1 pictures visit" in small.weights.source
+    picture = torch.from_numpy(whole.preprocess.normalise(probe.users(pictures, whole.preprocess)))
+    with torch.no_grad():
+        expected = whole.module(picture, "seg")
+        torch.testing.assert_close(small.module(picture, "seg"), expected, atol=1e-5, rtol=1e-4)
+    assert expected.std() > 1e-3
+
+
+def test_a_network_without_experts_has_none_to_choose_from(tmp_path) -> None:
+    with pytest.raises(UsageError, match="no experts"):
+        resolve(ModelRequest(MINI, experts_of=tmp_path))
