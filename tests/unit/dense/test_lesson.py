@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from edge import runfolder
 from edge.dense import subject
@@ -210,6 +211,42 @@ def test_what_is_for_classes_is_refused_for_maps(order):
         quietly(replace(order, teacher=order.request))
     with pytest.raises(UsageError, match="--leak-epochs is for classes"):
         quietly(replace(order, leak_epochs=1))
+
+
+@pytest.fixture
+def rooms(tmp_path):
+    """Six rooms in the layout of NYUD_MT: no saliency."""
+    draw, names = np.random.default_rng(0), {"train": ("1", "2", "3", "4"), "val": ("5", "6")}
+    for folder in ("gt_sets", "images", "segmentation", "depth", "normals", "edge"):
+        (tmp_path / "rooms" / folder).mkdir(parents=True)
+    for part, numbers in names.items():
+        (tmp_path / "rooms" / "gt_sets" / f"{part}.txt").write_text("\n".join(numbers))
+        for number in numbers:
+            pixels = draw.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "rooms" / "images" / f"{number}.jpg")
+            Image.fromarray(pixels[..., 0] % 41).save(tmp_path / "rooms" / "segmentation" / f"{number}.png")
+            np.save(tmp_path / "rooms" / "depth" / f"{number}.npy", draw.random(SIZE, np.float32))
+            np.save(tmp_path / "rooms" / "normals" / f"{number}.npy", draw.normal(size=(*SIZE, 3)).astype(np.float32))
+            np.save(tmp_path / "rooms" / "edge" / f"{number}.npy", draw.integers(0, 2, SIZE).astype(np.float32))
+    return tmp_path / "rooms"
+
+
+def test_a_folder_of_scenes_is_learned_with_its_own_classes(order, rooms):
+    last = quietly(of(order, "m3vit_mini_seg", data=str(rooms), scenes=None)).history[-1]
+    assert last.metrics["seg"].name == "mIoU"
+    card = runfolder.read(order.out)
+    assert (card.num_classes, card.data) == (40, str(rooms))
+
+
+def test_a_task_without_maps_is_named(order, rooms):
+    with pytest.raises(UsageError, match="no maps of saliency") as caught:
+        quietly(of(order, "m3vit_mini", data=str(rooms), scenes=None))
+    assert "seg, depth, normals, edges" in caught.value.hint
+
+
+def test_a_number_of_scenes_is_no_matter_of_folders(order, rooms):
+    with pytest.raises(UsageError, match="--scenes is for scenes that are drawn"):
+        quietly(of(order, "m3vit_mini_depth", data=str(rooms)))
 
 
 def test_a_number_of_scenes_is_for_drawn_scenes(order):
