@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.cli.output import emit, table
@@ -17,14 +18,22 @@ ROWS = 12
 """Points of a front that are printed; --json has all."""
 
 
-def print_exploration(workload: Workload, chip: Chip, policy: Policy, task: str, *, as_json: bool) -> None:
+def print_exploration(
+    workload: Workload, chip: Chip, policy: Policy, task: str, *, html: Path | None, as_json: bool, quiet: bool
+) -> None:
     """Explore the designs around `chip` for one frame of `task`. Raises `UsageError` when the chip's own does not fit."""
     from edge.simulator.design import space
     from edge.simulator.explore import explore
+    from edge.simulator.scatter import page
+    from edge.whole import write_text
 
     found = explore(workload, chip, space(workload.network, chip, policy), task, processes=2)
+    if html is not None:
+        write_text(html, page(found))
     if as_json:
-        return emit("simulate", found.fields())
+        return emit("simulate", {**found.fields(), "html": None if html is None else str(html)})
+    if quiet:
+        return print(html) if html is not None else None
     _print_summary(found)
     _print_front(found, "at the precision of the base", found.front_at_base_precision)
     _print_front(found, "at any precision", found.front)

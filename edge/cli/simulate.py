@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -11,6 +12,7 @@ import typer
 from edge.cli.output import Json, Quiet, emit, table
 
 if TYPE_CHECKING:
+    from edge.simulator.beyond import Finding
     from edge.simulator.simulation import Simulation
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -74,6 +76,7 @@ def simulate(
     """Simulate a chip that switches between tasks: cycles, traffic, energy and stalls; every number is simulated."""
     from dataclasses import replace
 
+    from edge.errors import UsageError
     from edge.simulator import beyond
     from edge.simulator import masters as memory_masters
     from edge.simulator import schedule as schedules
@@ -106,7 +109,9 @@ def simulate(
     if explore:
         from edge.cli.exploration import print_exploration
 
-        return print_exploration(work, model, way, chosen[0], as_json=as_json)
+        if trace is not None:
+            raise UsageError("--explore writes no trace", hint="simulate one design with --trace")
+        return print_exploration(work, model, way, chosen[0], html=html, as_json=as_json, quiet=quiet)
     arrivals = schedules.schedule(schedule, chosen, frames=frames, deadline_ms=deadline, seed=seed)
     result = simulation(work, model, way, chosen, arrivals)
     findings: list[beyond.Finding] = []
@@ -119,6 +124,19 @@ def simulate(
         findings.append(beyond.urgent_finding(work, model, way, arrivals, urgent, at))
     if model.ddr.master:
         findings.append(beyond.masters_finding(work, model, way, chosen))
+    return _report(result, findings, trace=trace, html=html, as_json=as_json, quiet=quiet)
+
+
+def _report(
+    result: Simulation,
+    findings: Sequence[Finding],
+    *,
+    trace: Path | None,
+    html: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write the files that are wanted and print the rest."""
     if trace is not None:
         _write_trace(result, trace)
     if html is not None:

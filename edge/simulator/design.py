@@ -10,7 +10,7 @@ from typing import Any
 
 from edge.simulator.chip import Chip
 from edge.simulator.chip_parts import Granularity
-from edge.simulator.policies import Kind, Order, Policy
+from edge.simulator.policies import Kind, Policy
 from edge.simulator.workload import Network
 
 DSP_INPUTS = (27, 18)
@@ -150,16 +150,16 @@ def space(network: Network, base: Chip, policy: Policy) -> Space:
 
 
 def _policies(network: Network, policy: Policy) -> tuple[Policy, ...]:
-    reorder = policy.kind is Kind.EXPERT_REORDER
-    order = policy.order if reorder else Order.INDEX
+    plain = Policy(Kind.EXPERT_REORDER, policy.buffers, policy.granularity)
+    like = policy if policy.kind is Kind.EXPERT_REORDER else plain
     reordered = (
-        Policy(Kind.EXPERT_REORDER, buffers, granularity, order)
+        replace(like, granularity=granularity, buffers=buffers)
         for granularity, buffers in product(
             _distinct(policy.granularity, *Granularity), _distinct(policy.buffers, 1, 2, 3)
         )
     )
     cached = (
-        replace(policy, kind=Kind.TOKEN_LRU, order=Order.INDEX, cache=cache)
+        replace(plain, kind=Kind.TOKEN_LRU, cache=cache, misses=policy.misses)
         for cache in (1, 2, 4, 8)
         if cache <= network.experts
     )

@@ -51,7 +51,8 @@ class Stretch(NamedTuple):
 
     @property
     def dram_bytes(self) -> int:
-        return sum(size for each in (*self.steps, *self.loads) for _, size in each.work.moved)
+        works = [*(step.work for step in self.steps), *(load.work for load in self.loads)]
+        return sum(size for work in works for _, size in work.moved)
 
 
 def stretches(program: Program) -> tuple[Stretch, ...]:
