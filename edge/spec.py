@@ -46,3 +46,22 @@ class Recipe:
             input_kind=InputKind(fields["input_kind"]),
             coreml_target=fields["coreml_target"],
         )
+
+
+Choice = int | str
+"""What a point of a search space may choose."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One point of a search space, as plain data: the space's name, and a value for each of its choices."""
+
+    space: str
+    choices: Mapping[str, Choice]
+
+    def __hash__(self) -> int:
+        return hash((self.space, *sorted(self.choices.items(), key=lambda item: item[0])))
+
+    def fields(self) -> dict[str, object]:
+        """As JSON data."""
+        return {"space": self.space, "choices": dict(sorted(self.choices.items()))}

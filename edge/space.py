@@ -1,0 +1,109 @@
+"""The promise of a search space: networks as points of named choices, and the fused blocks that each is made of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from edge.errors import UsageError
+from edge.spec import Choice, ModelSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Shape = tuple[int, ...]
+"""Of a tensor without its batch: (C, H, W), or (K,) for logits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One piece of a network that a runtime executes as a whole: what it is, its options, and the shapes around it.
+
+    Two blocks that are equal take the same time, wherever they stand; `key` is how a latency table names them.
+    """
+
+    kind: str
+    options: tuple[tuple[str, int], ...]
+    input: Shape
+    output: Shape
+
+    @property
+    def key(self) -> str:
+        """For example `meta4d expansion=4 48x56x56>48x56x56`."""
+        options = "".join(f" {name}={value}" for name, value in self.options)
+        return f"{self.kind}{options} {'x'.join(map(str, self.input))}>{'x'.join(map(str, self.output))}"
+
+
+class SearchSpace(ABC):
+    """One family of networks. A file of `edge/spaces` defines exactly one subclass; its name is the file's name.
+
+    Importing the file must not import torch. Pictures are `image_size` (height, width) pixels.
+    """
+
+    def __init__(self, image_size: tuple[int, int], num_classes: int) -> None:
+        self.image_size, self.num_classes = image_size, num_classes
+
+    @property
+    def name(self) -> str:
+        """The file's name: what the user types after `edge search`."""
+        return type(self).__module__.rpartition(".")[2]
+
+    @property
+    @abstractmethod
+    def choices(self) -> Mapping[str, tuple[Choice, ...]]:
+        """Every choice by name with what it may be, cheapest first."""
+
+    @property
+    @abstractmethod
+    def members(self) -> Mapping[str, ModelSpec]:
+        """The hand-made networks of the family that are points of this space, by their names in the catalog."""
+
+    @abstractmethod
+    def canonical(self, spec: ModelSpec) -> ModelSpec:
+        """The same network with every choice that does not matter (of blocks that are not there, …) at its cheapest."""
+
+    def check(self, spec: ModelSpec) -> None:
+        """Refuse a point that is not of this space. Raises `UsageError`."""
+        if spec.space != self.name or {*spec.choices} != {*self.choices}:
+            raise UsageError(f"{spec.space} {dict(spec.choices)} is no point of {self.name}", hint="draw one from it")
+        for name, value in spec.choices.items():
+            if value not in self.choices[name]:
+                raise UsageError(f"{name} is {value!r}", hint=f"it may be {', '.join(map(str, self.choices[name]))}")
+
+    def smallest(self) -> ModelSpec:
+        """Every choice at its cheapest."""
+        return self.canonical(ModelSpec(self.name, {name: values[0] for name, values in self.choices.items()}))
+
+    def largest(self) -> ModelSpec:
+        """Every choice at its dearest."""
+        return self.canonical(ModelSpec(self.name, {name: values[-1] for name, values in self.choices.items()}))
+
+    def draw(self, random: Random) -> ModelSpec:
+        """A point at random: each choice on its own, evenly."""
+        return self.canonical(
+            ModelSpec(self.name, {name: random.choice(values) for name, values in self.choices.items()})
+        )
+
+    def mutate(self, spec: ModelSpec, random: Random) -> ModelSpec:
+        """Another network, one choice away."""
+        while True:
+            name = random.choice(sorted(name for name, values in self.choices.items() if len(values) > 1))
+            value = random.choice([value for value in self.choices[name] if value != spec.choices[name]])
+            other = self.canonical(ModelSpec(self.name, {**spec.choices, name: value}))
+            if other != spec:
+                return other
+
+    @abstractmethod
+    def build(self, spec: ModelSpec) -> nn.Module:
+        """The network in its training form, (B, 3, H, W) to logits (B, K). Raises `UsageError` for no point of this space."""
+
+    @abstractmethod
+    def blocks(self, spec: ModelSpec) -> tuple[Block, ...]:
+        """What the network's deploy form executes, in order; all its time is in them. Raises `UsageError`."""
+
+    @abstractmethod
+    def module(self, block: Block) -> nn.Module:
+        """A block of its own, in the form in which it is deployed, (B, *input) to (B, *output)."""

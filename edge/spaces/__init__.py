@@ -1,0 +1,1 @@
+"""The search spaces, one family per file, found by file name."""
