@@ -30,7 +30,7 @@ from tests.unit.simulator.test_properties import (
 
 TOY, WORK = chip("toy"), workload("toy")
 REORDER = policy(TOY, Kind.EXPERT_REORDER)
-SOME = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+SOME = settings(max_examples=200, deadline=None, derandomize=True, database=None)
 ONE_WAY = {"kinds": (Kind.EXPERT_REORDER,)}
 
 

@@ -86,7 +86,7 @@ def test_a_master_with_nothing_to_share_stops_the_ports_while_it_moves():
     assert frame(with_masters(TOY, half), kind=Kind.TOKEN_LRU).cycles > 11 * 128  # each of 11 loads takes twice 64
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(triples(), st.lists(st.tuples(st.integers(1, 40), st.integers(20, 60), st.integers(2, 9)), max_size=3))
 def test_accounts_memory_order_and_determinism_hold_with_masters(drawn, wanted):
     work, on, way = drawn
@@ -102,7 +102,7 @@ def test_accounts_memory_order_and_determinism_hold_with_masters(drawn, wanted):
     assert found.dram_bytes == simulate(work, on, way, ("a", "b")).dram_bytes
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(triples(scopes=(Scope.EXPERTS,)), st.integers(1, 20), st.integers(20, 60))
 def test_bursts_cost_at_least_nothing_and_at_most_a_constant_of_their_peak(drawn, size, period):
     """Only weights move, one load at a time, so that less memory can slow only what waits for it."""

@@ -79,7 +79,7 @@ def test_the_predicted_expert_runs_first_in_every_order(order):
     assert sorted(names[3:]) == ["expert 1", "expert 2", "expert 3"]
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@settings(max_examples=250, deadline=None, derandomize=True, database=None)
 @given(triples(kinds=(Kind.EXPERT_REORDER,)))
 def test_bounds_accounts_memory_and_order_hold_with_predictions(drawn):
     work, on, way = drawn

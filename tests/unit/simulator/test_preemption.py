@@ -85,7 +85,7 @@ def test_edge_moe_is_left_between_operations_without_any_context():
     assert running.program.jobs[expert].name.endswith("matrix 2")
 
 
-@settings(max_examples=500, deadline=None, derandomize=True, database=None)
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(
     triples(kinds=(Kind.EXPERT_REORDER,)),
     st.sampled_from([Boundary.EXPERT, Boundary.OPERATION]),
