@@ -17,11 +17,12 @@ from torch import nn
 from devices._runners import native
 from devices._runners.executor_runner import DUMP, ExecutorRunner
 from devices._runners.litert import Litert
+from devices._runners.runtime import runtime
 from devices._runners.target import Target
 from edge import plugins
 from edge.card import TensorSpec
 from edge.device_state import DeviceInfo
-from edge.errors import BadArtifactError, DeviceError
+from edge.errors import BadArtifactError, DeviceError, ToolchainMissingError
 from edge.machine import Finished
 from edge.protocol import TimingPlan
 from edge.spec import InputKind, Precision, Recipe
@@ -33,6 +34,16 @@ HERE = DeviceInfo("host", "host", "ready", abi="x86_64")
 PLAN = TimingPlan(warmup=2, runs=20)
 AARCH64 = 183
 """What an ELF file for arm64 holds as its machine (System V ABI, e_machine)."""
+
+CPU = "sys/devices/system/cpu"
+ARM64_FILES = {
+    "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid\n"
+    "CPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x1\nCPU part\t: 0xd0b\nCPU revision\t: 0\n\n",
+    **{f"{CPU}/{name}": "0\n" for name in ("possible", "present", "online")},
+    **{f"{CPU}/cpu0/topology/{name}": "0\n" for name in ("core_id", "physical_package_id", "core_siblings_list")},
+    f"{CPU}/cpu0/cpufreq/cpuinfo_max_freq": "2400000\n",
+}
+"""What an arm64 machine shows of its one core (devices sheet §2.2)."""
 
 
 class Interrupted(nn.Module):
@@ -178,27 +189,50 @@ def test_the_runner_for_boards_is_an_arm64_program(tmp_path, monkeypatch):
     assert struct.unpack_from("<H", header, 18) == (AARCH64,)
 
 
-@pytest.mark.skipif(shutil.which("aarch64-linux-gnu-gcc") is None, reason="needs gcc-aarch64-linux-gnu")
-@pytest.mark.skipif(shutil.which("qemu-aarch64-static") is None, reason="needs qemu-user-static")
-def test_the_runner_for_boards_starts_under_qemu_and_says_what_is_missing(tmp_path, monkeypatch):
+@pytest.fixture
+def emulated(tmp_path):
+    """Runs an arm64 program under qemu, on a described Cortex-A76: LiteRT reads the cores of its machine and finds none else."""
+    libraries = Path("/usr/aarch64-linux-gnu/lib")
+    if shutil.which("qemu-aarch64-static") is None or not (libraries / "libstdc++.so.6").exists():
+        pytest.skip("needs qemu-user-static and gcc-aarch64-linux-gnu with its libraries")
+    root = tmp_path / "arm64"
+    for file, text in ARM64_FILES.items():
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text(text)
+    (root / "lib").symlink_to(libraries)
+
+    def emulated(program: Path, *arguments: str) -> Finished:
+        command = ["qemu-aarch64-static", "-cpu", "cortex-a76", "-L", str(root), str(program), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return emulated
+
+
+def test_the_runner_for_boards_says_which_library_is_missing(emulated, tmp_path, monkeypatch):
     monkeypatch.setenv("EDGE_CACHE", str(tmp_path))
-    root = Path("/usr/aarch64-linux-gnu")
-    if not (root / "lib" / "ld-linux-aarch64.so.1").exists():
-        pytest.skip("needs libc6-dev-arm64-cross")
-    command = [
-        "qemu-aarch64-static",
-        "-L",
-        str(root),
-        str(native.built(Target.LINUX_ARM64)),
-        "--model",
-        "a",
-        "--library",
-        "b.so",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = emulated(native.built(Target.LINUX_ARM64), "--model", "a", "--library", "b.so")
     said = json.loads(done.stdout)
-    assert (done.returncode, said["stage"]) == (3, "library")
+    assert (done.exit_code, said["stage"]) == (3, "library")
     assert "b.so" in said["error"]
+
+
+def test_the_output_on_arm64_is_this_machine_s_within_rounding(emulated, folder):
+    try:
+        library = runtime(Target.LINUX_ARM64).path
+    except ToolchainMissingError as error:
+        pytest.skip(f"{error}; {error.hint}")
+    (picture,) = nets.example(nets.classifier_card(InputKind.FLOAT))
+    (folder / "input").write_bytes(picture.numpy().tobytes())
+    more = ("--input", str(folder / "input"), "--output", str(folder / "arm64-"), "--runs", "3", "--warmup", "1")
+    model = ("--model", str(folder / "small.tflite"), "--library", str(library))
+    done = emulated(native.built(Target.LINUX_ARM64), *model, *more)
+    found = Litert().round(done, {})
+    assert len(found.samples_ms) == 3
+    assert json.loads(done.stdout.splitlines()[-1])["machine"] == "aarch64"
+    there = np.fromfile(folder / "arm64-0", np.float32)
+    here = in_python(folder / "small.tflite", picture.numpy(), 1).ravel()
+    assert np.abs(there - here).max() <= 1e-5 * np.abs(here).max()
 
 
 def test_an_etdump_becomes_operators_through_the_vendor_s_inspector(tmp_path):
