@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.simulator.batching import batching
 from edge.simulator.chip import Chip
-from edge.simulator.masters import service
+from edge.simulator.masters import service, without_masters
 from edge.simulator.policies import Policy
 from edge.simulator.prediction import predicting
 from edge.simulator.preemption import Boundary
@@ -104,9 +104,8 @@ def _of(waits: dict[str, float]) -> str:
 
 def masters_finding(workload: Workload, chip: Chip, policy: Policy, tasks: Sequence[str]) -> Finding:
     """The worst of some frames with the masters of `chip` and without, and how each master is served."""
-    alone = replace(chip, ddr=replace(chip.ddr, master=()))
     frames = (*tasks,) * ROUNDS
-    busy, free = (simulate(workload, each, policy, frames) for each in (chip, alone))
+    busy, free = (simulate(workload, each, policy, frames) for each in (chip, without_masters(chip)))
     worst, before = (chip.milliseconds(max(each.frame_cycles)) for each in (busy, free))
     served = service(chip, busy.cycles)
     fields = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,11 @@ def service(chip: Chip, cycles: int) -> tuple[Service, ...]:
         Service(master.name, burst.bursts, burst.late, max(burst.worst, burst.period if burst.late else 0))
         for master, burst in zip(chip.ddr.master, demand.bursts, strict=True)
     )
+
+
+def without_masters(chip: Chip) -> Chip:
+    """The chip alone on its memory but for the constant background."""
+    return replace(chip, ddr=replace(chip.ddr, master=()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edge.simulator.chip import Chip
+from edge.simulator.masters import without_masters
 from edge.simulator.policies import Policy
 from edge.simulator.schedule import Arrival, Served, percentile, serve
 from edge.simulator.timeline import Timeline, simulate
@@ -90,6 +91,9 @@ def simulation(
     for task in tasks:
         workload.routing(task)
     costs = FrameCosts(workload, chip, policy)
+    calm = FrameCosts(
+        workload, without_masters(chip), policy
+    )  # in which phase a frame meets them is no cost of a switch
     switches = zip(tasks, [*tasks[1:], tasks[0]], strict=True)
     return Simulation(
         workload=workload,
@@ -97,6 +101,6 @@ def simulation(
         policy=policy,
         tasks=tuple(tasks),
         timeline=simulate(workload, chip, policy, tasks[:1]),
-        switch_overhead=max(costs.switch_overhead(before, task) for before, task in switches),
+        switch_overhead=max(calm.switch_overhead(before, task) for before, task in switches),
         served=serve(arrivals, lambda before, task: chip.milliseconds(costs.cycles(before, task))),
     )

@@ -58,6 +58,8 @@ def serve_urgent(
 ) -> UrgentSchedule:
     """Serve frames in order of arrival, but those of task `urgent` first; with each other they keep their order.
 
+    Periods of masters begin with each frame.
+
     Raises `UsageError` for an unknown task, arrivals without a time or an urgent frame, and a policy other than expert-reorder
     without predictions.
     """

@@ -51,6 +51,12 @@ def test_masters_of_a_file_slow_the_worst_frame(capsys, tmp_path):
     assert document["masters"]["masters"][0]["late"] == 0
 
 
+def test_the_phase_of_the_masters_is_not_taken_for_a_cost_of_the_switch(capsys, tmp_path):
+    file = tmp_path / "masters.toml"
+    file.write_text('[[master]]\nname = "display"\nbytes = 15360\nperiod_us = 7.4\nbytes_per_cycle = 16\n')
+    assert simulated(capsys, *BOARD, "--masters", str(file))["switch_overhead_cycles"] == 0
+
+
 def test_each_finding_is_a_line_for_a_person(capsys):
     assert run(["simulate", *BOARD, "--batch-tasks"]) == 0
     assert "2 frames batched take" in capsys.readouterr().out
