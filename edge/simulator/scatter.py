@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from html import escape
 
@@ -34,12 +35,13 @@ def page(found: Exploration) -> str:
 
 
 def _chart(found: Exploration, objective: int, label: str) -> str:
-    """One scatter: latency to the right, another objective upwards, both from zero."""
-    most_ms = found.base.milliseconds(max(point.cycles for point in found.points))
+    """One scatter: the logarithm of latency to the right, another objective upwards from zero."""
+    fewest, slowest = (bound(point.cycles for point in found.points) for bound in (min, max))
+    decades = math.log(slowest / fewest) or 1
     most = max(point.objectives[objective] for point in found.points)
 
     def place(point: Point) -> tuple[int, int]:
-        right = found.base.milliseconds(point.cycles) / most_ms * (WIDTH - 2 * MARGIN)
+        right = math.log(point.cycles / fewest) / decades * (WIDTH - 2 * MARGIN)
         up = point.objectives[objective] / max(1, most) * (HEIGHT - 2 * MARGIN)
         return round(MARGIN + right), round(HEIGHT - MARGIN - up)
 
@@ -52,7 +54,8 @@ def _chart(found: Exploration, objective: int, label: str) -> str:
         f'<path d="M{left} {MARGIN}V{bottom}H{WIDTH - MARGIN}" fill="none" stroke="#4a5568"/>{dots}'
         f'<circle class="base" cx="{x}" cy="{y}" r="6"/>'
         f'<text x="{left}" y="{MARGIN - 10}">{label}, up to {most:,}</text>'
-        f'<text x="{WIDTH - MARGIN}" y="{bottom + 16}" text-anchor="end">latency, up to {most_ms:.3g} ms</text></svg></figure>'
+        f'<text x="{WIDTH - MARGIN}" y="{bottom + 16}" text-anchor="end">'
+        f"latency, {found.base.milliseconds(fewest):.3g} to {found.base.milliseconds(slowest):.3g} ms, logarithmic</text></svg></figure>"
     )
 
 
@@ -81,10 +84,18 @@ def _change_cells(found: Exploration) -> Iterator[tuple[str, ...]]:
     for change in found.fix_first:
         design = change.point.design
         policy = design.policy
-        ways = f"{policy.kind}, {policy.buffers} buffers by {policy.granularity}, cache {policy.cache}"
+        values = {
+            "array": "×".join(map(str, design.array)),
+            "bits": "/".join(map(str, design.bits)),
+            "queries": f"{design.queries}",
+            "lanes": f"{design.lanes}",
+            "buffer_bytes": f"{design.buffer_bytes:,}",
+            "ports": f"× {design.ports:g}",
+            "policy": f"{policy.kind}, {policy.buffers} buffers by {policy.granularity}, cache {policy.cache}",
+        }
         yield (
             change.axis.replace("_", " "),
-            ways if change.axis == "policy" else str(getattr(design, change.axis)),
+            values[change.axis],
             f"{found.base.milliseconds(change.saved_cycles):.3f}",
             f"{change.added_dsp:+,}",
             f"{change.added_bytes:+,}",
