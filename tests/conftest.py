@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for the network
 
@@ -13,6 +15,10 @@ import pytest
 import torch
 
 from tests.fakes.adb_server import AdbServer
+from tests.fakes.phone.userlands import why_no_namespaces
+
+if TYPE_CHECKING:
+    from tests.fakes.adbd import Adbd
 
 _TORCHVISION = torch.library.Library("torchvision", "FRAGMENT")
 """The PyPI torchvision's compiled operators do not load beside a local torch build; timm needs only their names."""
@@ -42,3 +48,25 @@ def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
         pytest.skip("adb is not installed: make device-tools")
     with AdbServer.in_folder(tmp_path_factory.mktemp("adb")) as server:
         yield server
+
+
+@pytest.fixture
+def attach(adb_server: AdbServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Adbd]]:
+    """Attaches a fake phone to `adb_server`: its description, then the options of `on_the_wire`; its `serial` is ready.
+
+    The phone's files lie in `userland.root`. It runs this machine's programs unless `programs` says otherwise.
+    """
+    pytest.importorskip("cryptography", reason="the fake phone checks keys with it")
+    from tests.fakes.phone.on_the_wire import on_the_wire
+
+    if why_no_namespaces():
+        pytest.skip(why_no_namespaces())
+    with ExitStack() as phones:
+
+        def attach(description: Any, *, state: str = "device", **options: Any) -> Adbd:
+            root = tmp_path_factory.mktemp("phone")
+            daemon = phones.enter_context(on_the_wire(description, root, **options))
+            adb_server.connect(daemon.serial, state)
+            return daemon
+
+        yield attach
