@@ -48,6 +48,7 @@ def _chart(found: Exploration, objective: int, label: str) -> str:
     groups = {"all": found.points, "front": found.front, "alike": found.front_at_base_precision}
     dots = "".join(_dots(found, name, {place(point): point for point in group}) for name, group in groups.items())
     x, y = place(found.base_point)
+    span = f"{found.base.milliseconds(fewest):.3g} to {found.base.milliseconds(slowest):.3g} ms"
     left, bottom = MARGIN, HEIGHT - MARGIN
     return (
         f'<figure><svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="latency against {label}">'
@@ -55,7 +56,7 @@ def _chart(found: Exploration, objective: int, label: str) -> str:
         f'<circle class="base" cx="{x}" cy="{y}" r="6"/>'
         f'<text x="{left}" y="{MARGIN - 10}">{label}, up to {most:,}</text>'
         f'<text x="{WIDTH - MARGIN}" y="{bottom + 16}" text-anchor="end">'
-        f"latency, {found.base.milliseconds(fewest):.3g} to {found.base.milliseconds(slowest):.3g} ms, logarithmic</text></svg></figure>"
+        f"latency, {span}, logarithmic</text></svg></figure>"
     )
 
 
@@ -91,7 +92,7 @@ def _change_cells(found: Exploration) -> Iterator[tuple[str, ...]]:
             "lanes": f"{design.lanes}",
             "buffer_bytes": f"{design.buffer_bytes:,}",
             "ports": f"× {design.ports:g}",
-            "policy": f"{policy.kind}, {policy.buffers} buffers by {policy.granularity}, cache {policy.cache}",
+            "policy": f"{policy.kind}, {policy.buffers} buffers by {policy.granularity}, cache of {policy.cache}",
         }
         yield (
             change.axis.replace("_", " "),
