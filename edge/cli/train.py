@@ -100,7 +100,8 @@ def _print(report: TrainingReport, *, as_json: bool, quiet: bool) -> None:
     print(f"{report.run} {what}: {last.epoch} epochs, loss {last.train_loss:.4f}, {last.words}")
     print(f"next: edge export {report.run} --target all")
     if (workload := report.run / WORKLOAD).is_file():
-        print(f"      edge simulate {workload}; the use of the experts is drawn in {report.run / PAGE}")
+        print(f"      edge simulate {workload}")
+        print(f"      {report.run / PAGE} shows who uses which expert")
     return None
 
 

@@ -41,7 +41,6 @@ class MappedScenes(Subject):
         return hashlib.sha256(f"{self.training.fingerprint}\n{self.held_out.fingerprint}".encode()).hexdigest()
 
     def start(self, order: TrainingOrder) -> Start:
-        _require_for_maps(order)
         model = with_classes(order.request, self._classes) if "seg" in self.tasks else resolve_fresh(order.request)
         licence = model.weights.licence
         if is_fresh(order.request):
@@ -77,8 +76,9 @@ def answers(data: str) -> Answers:
 def mapped_scenes(order: TrainingOrder) -> MappedScenes:
     """The scenes that an order names, at the size of its network.
 
-    Raises `UsageError` for a network that answers no tasks, or a task that these scenes have no map of.
+    Raises `UsageError` for a network that answers no tasks, a task that these scenes have no map of, and what is for classes.
     """
+    _require_for_maps(order)
     network = multi_task(resolve_fresh(bare(order.request)).module, order.request.reference)
     training, held_out = _found(order, network.image_size)
     if missing := [task for task in network.tasks if task not in training.tasks]:

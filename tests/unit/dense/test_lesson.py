@@ -211,6 +211,7 @@ def test_what_is_for_classes_is_refused_for_maps(order):
         quietly(replace(order, teacher=order.request))
     with pytest.raises(UsageError, match="--leak-epochs is for classes"):
         quietly(replace(order, leak_epochs=1))
+    assert not order.out.exists()
 
 
 @pytest.fixture
