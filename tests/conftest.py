@@ -15,6 +15,8 @@ import pytest
 import torch
 
 from tests.fakes.adb_server import AdbServer
+from tests.fakes.phone.arm64 import UnavailableError, arm64_programs
+from tests.fakes.phone.description import NEW
 from tests.fakes.phone.userlands import why_no_namespaces
 
 if TYPE_CHECKING:
@@ -70,3 +72,13 @@ def attach(adb_server: AdbServer, tmp_path_factory: pytest.TempPathFactory) -> I
             return daemon
 
         yield attach
+
+
+@pytest.fixture
+def arm64_phone(attach: Callable[..., Adbd]) -> Adbd:
+    """A phone on `adb_server` whose programs are an arm64 system's, run by qemu; made on first use, with a network."""
+    try:
+        programs = arm64_programs()
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    return attach(NEW, programs=programs)
