@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge.device_state import DeviceState
 from edge.errors import DeviceError
@@ -27,7 +28,8 @@ class TimingPlan:
 
     `warmup` runs pay for page faults and clock ramp-up and are not counted; then come `runs`. While the interval is wide,
     further rounds are taken as long as they fit into `budget_s`; before the first, a warm device gets `cool_down_s` to cool.
-    One round may take `timeout_s`.
+    One round may take `timeout_s`. On devices that start a program for it, `runner` is the user's own, and `keep` leaves what
+    was sent there for the next time.
     """
 
     warmup: int = 5
@@ -36,6 +38,8 @@ class TimingPlan:
     threads: int = 1
     budget_s: float = 0
     cool_down_s: float = 60
+    runner: Path | None = None
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
