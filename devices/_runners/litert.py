@@ -19,10 +19,16 @@ from edge.operator_times import OperatorTime
 from edge.protocol import Round, TimingPlan
 
 VERSION = "VERSION"
-FAILURES: dict[str, type[EdgeError]] = {
-    "arguments": InternalError, "library": ToolchainMissingError, "model": BadArtifactError, "run": DeviceError,
-}  # fmt: skip
-"""What the runner could not do, by the stage that it names."""
+FAILURES: dict[str, tuple[type[EdgeError], str]] = {
+    "arguments": (InternalError, "the runner and its adapter are not of one release: remove it from the cache"),
+    "library": (
+        ToolchainMissingError,
+        "the device's system may be too old for the library, or the library for another one",
+    ),
+    "model": (BadArtifactError, "does it load on this machine? Ask `edge run`"),
+    "run": (DeviceError, "is the device short of memory?"),
+}
+"""What the runner could not do, by the stage that it names, and what may help."""
 BY_RUNTIME, BY_DELEGATE = 2, 8
 """Kinds of profiled events: an operator that LiteRT ran itself, and one that XNNPACK ran in its place."""
 LONGEST_NS = 10**15
@@ -98,10 +104,9 @@ def _report(finished: Finished) -> Mapping[str, Any]:
         report = json.loads(lines[-1] if lines else "", parse_constant=_refuse)
     except (ValueError, RecursionError):
         report = None
-    if isinstance(report, dict) and isinstance(report.get("error"), str) and report.get("stage") in FAILURES:
-        raise FAILURES[report["stage"]](
-            f"LiteRT on the device could not do it ({report['stage']}): {report['error']}", hint="see the log"
-        )
+    if isinstance(report, dict) and "error" in report and (stage := str(report.get("stage"))) in FAILURES:
+        kind, hint = FAILURES[stage]
+        raise kind(f"LiteRT on the device failed ({stage}): {report['error']}", hint=hint)
     require_success(finished, Litert.name)
     if not isinstance(report, dict):
         raise rubbish(Litert.name, "it ends without a result", finished)
@@ -134,7 +139,7 @@ def _operators(report: Mapping[str, Any]) -> tuple[OperatorTime, ...]:
     runs = report["operators"]
     if not isinstance(runs, list) or len(runs) != report["runs"] or not runs:
         raise ValueError("the operators of another number of runs")
-    heads = [tuple((tag, kind) for tag, kind, _, _ in run) for run in runs]
+    heads = [tuple((str(tag), kind) for tag, kind, _, _ in run) for run in runs]
     if any(head != heads[0] for head in heads):
         raise ValueError("the operators differ from run to run")
     return tuple(

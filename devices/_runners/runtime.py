@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shlex
 import sys
@@ -63,7 +64,7 @@ def _wheels() -> Path:
 def _here() -> Target | None:
     """What this machine is, where its wheel has the library."""
     return {("linux", "x86_64"): Target.LINUX_X86_64, ("linux", "aarch64"): Target.LINUX_ARM64}.get(
-        (sys.platform, os.uname().machine)
+        (sys.platform, platform.machine())
     )
 
 

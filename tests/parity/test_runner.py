@@ -142,6 +142,19 @@ def test_every_run_is_told_and_the_document_is_the_runner_s_own(folder):
     assert found.init_ms > 0
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_xnnpack_has_the_threads_that_are_asked_for(folder, threads):
+    plan = TimingPlan(warmup=1, runs=1_000_000, threads=threads)
+    command = Litert().invocation(PurePosixPath(folder), "small.tflite", plan).command
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"# run ")  # a second has passed: it is running
+        seen = len(list(Path(f"/proc/{process.pid}/task").iterdir()))
+        process.kill()
+    assert seen == threads
+
+
 def test_operators_name_who_ran_them(folder):
     base = nets.classifier_card(InputKind.FLOAT)
     spec, out = TensorSpec("picture", (1, 3, 32, 32), "float32", "NCHW"), TensorSpec("maps", (1, 8, 32, 32))

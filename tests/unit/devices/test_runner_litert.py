@@ -134,6 +134,12 @@ def test_the_end_of_the_process_says_why(code, error, words):
         read("", code)
 
 
+@pytest.mark.parametrize("stage", [None, 3, [], {}, "elsewhere"])
+def test_an_error_without_a_stage_is_still_an_error(stage):
+    with pytest.raises(DeviceError):
+        read(json.dumps({"error": "what", "stage": stage}), 5)
+
+
 def test_a_result_of_a_process_that_then_crashed_is_refused():
     with pytest.raises(DeviceError, match="SIGSEGV"):
         read(json.dumps(document()), 139)
