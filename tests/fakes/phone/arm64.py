@@ -14,7 +14,8 @@ from platformdirs import user_cache_path
 
 from tests.fakes.phone.userlands import Programs, why_no_namespaces
 
-PACKAGES = ("busybox-static", "libc6", "libgcc-s1", "libstdc++6")
+PACKAGES = ("busybox-static", "dash", "libc6", "libgcc-s1", "libstdc++6")
+"""The shell is dash, as busybox's takes its own applets before the phone's scripts of the same name."""
 RECIPE = 1
 """Counted up when what is built below changes."""
 CPU = "cortex-a76"
@@ -45,7 +46,7 @@ def arm64_programs() -> Programs:
 
 @functools.cache
 def arm64_root() -> Path:
-    """The folder of an arm64 system with busybox and the C and C++ libraries; made once. Raises `UnavailableError`."""
+    """The folder of an arm64 system with a shell, busybox and the C and C++ libraries; made once. Raises `UnavailableError`."""
     if why_no_arm64():
         raise UnavailableError(why_no_arm64())
     cache = Path(os.environ.get("EDGE_CACHE") or user_cache_path("edge-toolchain")) / "arm64"
