@@ -5,13 +5,10 @@ from __future__ import annotations
 import signal
 import struct
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from types import FrameType
-from typing import NoReturn
 
 from devices._android_state import available_mb, clocks
 from devices._runner import Invocation, Program, Runner
@@ -118,17 +115,16 @@ def bench(machine: Machine, model: Path, plan: TimingPlan, log: Path) -> Iterato
     runner = runner_for(model, plan.runner)
     info = machine.info()
     program = runner.program(info)
-    with _terminated_like_interrupted():
-        try:
-            machine.prepare()
-            pinned = _pinned(machine, plan.threads)
-            for local, remote in program.files:
-                machine.push(local, machine.folder / remote)
-            name = f"model{model.suffix}"  # beside the runner's files, whatever it is called here
-            machine.push(model, machine.folder / name)
-            yield MachineBench(machine, info, runner, program, name, pinned, log)
-        finally:
-            machine.leave()
+    try:
+        machine.prepare()
+        pinned = _pinned(machine, plan.threads)
+        for local, remote in program.files:
+            machine.push(local, machine.folder / remote)
+        name = f"model{model.suffix}"  # beside the runner's files, whatever it is called here
+        machine.push(model, machine.folder / name)
+        yield MachineBench(machine, info, runner, program, name, pinned, log)
+    finally:
+        machine.leave()
 
 
 def biggest(max_khz: Mapping[int, int], threads: int) -> int:
@@ -155,20 +151,3 @@ def _elf_machine(file: Path) -> int:
     with file.open("rb") as opened:
         head = opened.read(20)
     return struct.unpack_from("<H", head, 18)[0] if head[:4] == b"\x7fELF" and len(head) == 20 else 0
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """While the block lasts, SIGTERM unwinds it as Ctrl-C does, so that devices are left as they were found."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
-    raise KeyboardInterrupt

@@ -19,6 +19,8 @@ from edge.protocol import Bench, Round, TimingPlan, timed
 class Host(Device):
     """`host`."""
 
+    here = True
+
     def attached(self) -> tuple[DeviceInfo, ...]:
         system = f"{platform.system()} {platform.release()}"
         return (DeviceInfo("host", "host", "ready", platform.node(), processor(), platform.machine(), system),)

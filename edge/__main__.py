@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 import sys
 import tempfile
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 
@@ -22,7 +24,13 @@ FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
 def main() -> None:
     """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(sys.argv[1:]))
+
+
+def _terminate(number: int, frame: object) -> NoReturn:  # noqa: ARG001
+    """Unwind as Ctrl-C does, so that workers end and devices are left as they were found."""
+    raise SystemExit(128 + number)
 
 
 def run(arguments: list[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 from edge.device_state import DeviceInfo
 from edge.errors import UsageError
@@ -14,6 +15,9 @@ from edge.protocol import TimingPlan
 
 class Device(ABC):
     """One kind of device, addressed `kind:which`. Making one touches nothing; it connects on first use."""
+
+    here: ClassVar[bool] = False
+    """Whether it is this machine itself, on which two timings at once would disturb each other."""
 
     def __init__(self, which: str = "") -> None:
         self.which = which

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,16 +15,24 @@ if TYPE_CHECKING:
     from edge.measurement import Measurement
     from edge.operator_times import OperatorTime
 
+ALL = "all"
+
 
 def profile(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A file that `edge export` wrote.")],
-    device: Annotated[str, typer.Option(help="host, or another of `edge devices`.")] = "host",
+    device: Annotated[str, typer.Option(help="host, another of `edge devices`, or all that are attached.")] = "host",
     runs: Annotated[int, typer.Option(min=1, help="Runs of a round; all rounds count.")] = 50,
     warmup: Annotated[int, typer.Option(min=0, help="Runs before each round, not counted.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     budget: Annotated[float, typer.Option(min=0, help="Seconds that further rounds may take while it is noisy.")] = 10,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds a round may take.")] = 600,
     ops: Annotated[bool, typer.Option("--ops", help="Also the time of each operator.")] = False,
+    runner: Annotated[
+        Path | None, typer.Option(metavar="NAME|PATH", help="The program that runs the file on a phone or board.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the file on the device, so that it is sent once.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -31,7 +40,13 @@ def profile(
     from edge import plugins
     from edge.protocol import TimingPlan
 
-    plan = TimingPlan(warmup, runs, timeout, threads, budget)
+    if device == ALL:
+        given = {"--runs": runs, "--warmup": warmup, "--threads": threads, "--budget": budget, "--timeout": timeout}
+        words = [str(word) for pair in given.items() for word in pair]
+        words += [] if runner is None else ["--runner", str(runner)]
+        words += [name for name, wanted in (("--ops", ops), ("--keep", keep)) if wanted]
+        return _profile_on_all(artifact, words, as_json=as_json, quiet=quiet)
+    plan = TimingPlan(warmup, runs, timeout, threads, budget, runner=runner, keep=keep)
     chosen = plugins.device(device)
     plugins.require_runnable(chosen, artifact)
     with log_folder() as logs:
@@ -44,6 +59,34 @@ def profile(
         return print(f"{measured.median_ms:.3f}")
     _print(artifact, measured)
     return _print_operators(operators) if operators else None
+
+
+def _profile_on_all(artifact: Path, words: list[str], *, as_json: bool, quiet: bool) -> None:
+    """On every attached device at once. Ends with the exit code of the first that failed."""
+    from edge import at_once
+
+    addresses = at_once.able(artifact)
+    documents = at_once.each([["profile", "--device", address, *words, "--", str(artifact)] for address in addresses])
+    if as_json:
+        profiles = [{"device": address, **each} for address, each in zip(addresses, documents, strict=True)]
+        emit("profile", {"artifact": str(artifact), "profiles": profiles})
+    elif quiet:
+        print("\n".join(f"{each['median_ms']:.3f}" if "median_ms" in each else "" for each in documents))
+    else:
+        table(
+            ("device", "median ms", "p95 ms", "verdict", "source", "runtime"),
+            (_row(address, each) for address, each in zip(addresses, documents, strict=True)),
+        )
+    failed = [each["code"] for each in documents if "code" in each]
+    if failed:
+        raise typer.Exit(failed[0])
+
+
+def _row(address: str, document: Mapping[str, Any]) -> tuple[str, ...]:
+    if "error" in document:
+        return (address, "–", "–", "failed", "–", document["error"])
+    numbers = (f"{document[name]:.3f}" for name in ("median_ms", "p95_ms"))
+    return (address, *numbers, document["verdict"], document["source"], document["runtime"])
 
 
 def _print(artifact: Path, measured: Measurement) -> None:
