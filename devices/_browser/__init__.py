@@ -1,0 +1,1 @@
+"""What the browser device is made of: a page that runs models, the server that shows it, the runtimes, and Chromium."""

@@ -1,0 +1,95 @@
+"""Finds Chromium on this machine, starts it for one page, and makes sure that nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from edge.errors import ToolchainMissingError
+from edge.toolchain import installed_version
+
+CHOSEN = "EDGE_CHROMIUM"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+GET_CHROMIUM = f"apt-get install chromium, or install Chrome, or export {CHOSEN}=/path/to/chrome"
+GET_PLAYWRIGHT = "pip install 'edge-toolchain[browser]'"
+PROCESSES = Path("/proc")
+GONE_WITHIN_S = 5.0
+
+
+def found() -> Path | None:
+    """The browser: the one that `EDGE_CHROMIUM` names, else the first on the path."""
+    if chosen := os.environ.get(CHOSEN):
+        return Path(chosen) if os.access(chosen, os.X_OK) and Path(chosen).is_file() else None
+    path = next((path for name in NAMES if (path := shutil.which(name))), None)
+    return Path(path) if path else MAC if MAC.exists() else None
+
+
+def required() -> Path:
+    """The browser, with Playwright here to drive it. Raises `ToolchainMissingError`."""
+    if installed_version("playwright") is None:
+        raise ToolchainMissingError("Playwright, which drives the browser, is not installed", hint=GET_PLAYWRIGHT)
+    path = found()
+    if path is None:
+        chosen = os.environ.get(CHOSEN)
+        what = f"{CHOSEN} names {chosen}, which is no program" if chosen else f"none of {', '.join(NAMES)} is here"
+        raise ToolchainMissingError(f"no Chromium: {what}", hint=GET_CHROMIUM)
+    return path
+
+
+@cache
+def version(path: Path) -> str:
+    """What the browser says of itself, as `Chromium 156.0.8078.79`; its file's name where it does not."""
+    try:
+        done = subprocess.run(
+            [str(path), "--version"], capture_output=True, text=True, errors="replace", timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return path.name
+    told = re.search(r"[A-Z]\w+(?: \w+)* \d+(?:\.\d+)+", done.stdout)
+    return told[0] if told else path.name
+
+
+def arguments() -> list[str]:
+    """How it is started: for one page of this machine, with no GPU and no look outside."""
+    quiet = [
+        "--disable-gpu",  # CPU times are wanted, and a page that draws nothing needs no other
+        "--disable-quic",
+        "--disable-sync",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-first-run",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ]
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return (
+        [*quiet, "--no-sandbox"] if root else quiet
+    )  # Chromium's sandbox refuses to start for root, and only for root
+
+
+def end(profile: Path) -> None:
+    """Kill what still runs on this profile's folder, and wait until it is gone. Its helpers end when it does."""
+    deadline = time.monotonic() + GONE_WITHIN_S
+    while (running := _running(profile)) and time.monotonic() < deadline:
+        for pid in running:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _running(profile: Path) -> list[int]:
+    """Processes that were started on the profile's folder; where there is no /proc, closing has to suffice."""
+    wanted = f"--user-data-dir={profile}".encode()
+    found = []
+    for folder in PROCESSES.glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in (folder / "cmdline").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
