@@ -25,13 +25,23 @@ SAME = """
 same() { [ -f "$1" ] && [ "$(wc -c <"$1")" -eq "$2" ] && [ "$(sha256sum <"$1")" = "$3  -" ]; }
 """
 """Whether a file has so many bytes and this sha256; the arguments of `CHECK` and `SEND` are these three, and its mode."""
-CHECK = SAME + 'same "$1" "$2" "$3" && chmod "$4" "$1"'
+KEPT = '"${XDG_CACHE_HOME:-$HOME/.cache}/edge-kept"'
+"""The board's folder for what is kept for the next time, each file under its sha256."""
+CHECK = f"""{SAME}
+same "$1" "$2" "$3" || {{ same {KEPT}/"$3" "$2" "$3" && mkdir -p "$(dirname "$1")" && cp {KEPT}/"$3" "$1"; }} || exit 1
+chmod "$4" "$1"
+"""
 SEND = f"""{SAME}
 trap 'rm -f -- "$1.part"' EXIT
-mkdir -p -- "$(dirname -- "$1")" && cat >"$1.part" || exit 1
+mkdir -p "$(dirname "$1")" && cat >"$1.part" || exit 1
 same "$1.part" "$2" "$3" || {{ echo "not all of it arrived" >&2; exit 1; }}
-chmod "$4" "$1.part" && mv -f -- "$1.part" "$1"
+chmod "$4" "$1.part" && mv -f -- "$1.part" "$1" || exit 1
 """
+KEEP = f"""{SEND}
+mkdir -p {KEPT} && cp "$1" {KEPT}/"$3.part" && mv -f {KEPT}/"$3.part" {KEPT}/"$3"
+true
+"""
+FORGET = f"rm -rf -- {KEPT}"
 RUN = """
 cd -- "$1" || exit 1
 shift
@@ -52,9 +62,13 @@ connection is gone, so does the group."""
 
 
 class SshMachine(Machine):
-    """The board at `[USER@]HOST[:PORT]`. Its folder lives as long as the connection: all that is pushed goes with it."""
+    """The board at `[USER@]HOST[:PORT]`. Its folder lives as long as the connection: all that is pushed goes with it.
 
-    def __init__(self, which: str) -> None:
+    With `keep`, a second copy of it stays on the board for the next time; without, such copies go too.
+    """
+
+    def __init__(self, which: str, *, keep: bool = False) -> None:
+        self._send, self._at_end = (KEEP, "true") if keep else (SEND, FORGET)
         self._which = which
         self._address = Address.parsed(which)
         self._opened: Connection | None = None
@@ -64,7 +78,7 @@ class SshMachine(Machine):
     def _connection(self) -> Connection:
         with self._opening:
             if self._opened is None:
-                self._opened = Connection.opened(self._address)
+                self._opened = Connection.opened(self._address, self._at_end)
             return self._opened
 
     @property
@@ -92,7 +106,7 @@ class SshMachine(Machine):
         if self._connection.ask(CHECK, *wanted, within_s=_within_s(size)).exit_code == 0:
             return
         with local.open("rb") as file:
-            sent = self._connection.ask(SEND, *wanted, stdin=file, within_s=_within_s(size))
+            sent = self._connection.ask(self._send, *wanted, stdin=file, within_s=_within_s(size))
         if sent.exit_code != 0:
             raise self._refused(f"take {local.name} ({size} bytes)", sent)
 

@@ -95,11 +95,14 @@ class Connection:
         self._keeper = keeper
 
     @classmethod
-    def opened(cls, address: Address) -> Connection:
-        """Connect and make a folder there. Raises `DeviceError`, and `ToolchainMissingError` without an ssh."""
+    def opened(cls, address: Address, at_end: str = "true") -> Connection:
+        """Connect and make a folder there; the script `at_end` runs there when both go.
+
+        Raises `DeviceError`, and `ToolchainMissingError` without an ssh.
+        """
         control = Path(tempfile.mkdtemp(prefix="edge-"))
         keeper = _started(
-            (*OPTIONS, "-M", "-S", _control_path(control), *address.arguments, _remote(KEEPER)),
+            (*OPTIONS, "-M", "-S", _control_path(control), *address.arguments, _remote(KEEPER + at_end)),
             stdin=subprocess.PIPE, stderr=control / "errors",
         )  # fmt: skip
         try:

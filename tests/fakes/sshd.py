@@ -28,7 +28,7 @@ StrictModes no
 UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
-SetEnv TMPDIR="{folder}"
+SetEnv TMPDIR="{folder}" XDG_CACHE_HOME="{home}/cache"
 """
 CLIENT_CONFIG = """
 Host *
@@ -115,6 +115,10 @@ class Sshd:
         for pid in (self.process.pid, *_daemons_below(self.process.pid)):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def kept(self) -> tuple[Path, ...]:
+        """What lies in the board's folder for later."""
+        return tuple(sorted((self.home / "cache").glob("*/*")))
 
     def left(self) -> tuple[str, ...]:
         """What lies in the board's folder."""

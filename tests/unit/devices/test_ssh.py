@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -43,6 +44,14 @@ def machine(board):
     made = SshMachine(board.which)
     yield made
     made.leave()
+
+
+@contextmanager
+def closing(machine):
+    try:
+        yield machine
+    finally:
+        machine.leave()
 
 
 @pytest.mark.parametrize(
@@ -132,6 +141,25 @@ def test_a_file_is_sent_again_only_when_its_contents_differ(machine, tmp_path, b
     assert Path(there).stat().st_mtime_ns != before.st_mtime_ns
     machine.pull(there, tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == b"two"
+
+
+def test_a_file_that_is_kept_is_not_sent_again_until_a_visit_that_keeps_nothing(board, tmp_path, monkeypatch):
+    local = tmp_path / "a model"
+    local.write_bytes(b"one")
+    with closing(SshMachine(board.which, keep=True)) as first:
+        first.push(local, first.folder / "model")
+    assert [path.read_bytes() for path in board.kept()] == [b"one"]
+    monkeypatch.setattr("devices._ssh.KEEP", "echo sent again >&2; exit 1")
+    with closing(SshMachine(board.which, keep=True)) as second:
+        second.push(local, second.folder / "model")
+        assert second.run(["cat", "model"], timeout_s=20).stdout == "one"
+    board.kept()[0].write_bytes(b"own")  # somebody's mistake
+    with closing(SshMachine(board.which, keep=True)) as third, pytest.raises(DeviceError, match="sent again"):
+        third.push(local, third.folder / "model")
+    with closing(SshMachine(board.which)) as last:
+        last.push(local, last.folder / "model")
+    assert board.kept() == ()
+    assert board.left() == ()
 
 
 def test_a_file_that_is_not_there_leaves_nothing_here(machine, tmp_path):
