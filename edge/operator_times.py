@@ -29,3 +29,12 @@ def outside_delegates(times: Iterable[OperatorTime]) -> float:
     all_of_them = list(times)
     total = sum(each.ms for each in all_of_them)
     return sum(each.ms for each in all_of_them if not each.delegate) / total if total else 0.0
+
+
+def by_type(times: Iterable[OperatorTime]) -> dict[str, tuple[float, float]]:
+    """The ms of each type of operator inside delegates and outside, the dearest type first."""
+    sums: dict[str, list[float]] = {}
+    for each in times:
+        sums.setdefault(each.type, [0.0, 0.0])[0 if each.delegate else 1] += each.ms
+    ordered = sorted(sums.items(), key=lambda item: -sum(item[1]))
+    return {kind: (inside, outside) for kind, (inside, outside) in ordered}
