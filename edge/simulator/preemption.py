@@ -75,7 +75,8 @@ class _Splice:
         self._jobs: list[Job] = []
         self._place: dict[int, int] = {}
         self._copy(before, jobs)
-        self._holds = [self._moved(hold) for hold in self._running.holds if {hold.first, hold.last} <= {*before}]
+        rest = {*self._after}
+        self._holds = [self._moved(hold) for hold in self._running.holds if hold.last not in rest]
         self._give_up(lost)
         self._turn_away()
         self._come_back()
