@@ -30,7 +30,7 @@ def train(
     out: Annotated[Path, typer.Option(help="The run folder to make, which is a MODEL afterwards.")],
     epochs: Annotated[int, typer.Option(min=1, help="How often every picture is seen.")] = 15,
     batch_size: Annotated[
-        int | None, typer.Option(min=2, help="Pictures per step, all processes together; 64, for maps 16.")
+        int | None, typer.Option(min=2, help="Pictures per step, all processes together; 64, for maps 8.")
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate; 2e-3, for maps 1e-3.")] = None,
     weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's, on matrices and kernels.")] = 0.05,

@@ -78,9 +78,10 @@ class Answers(StrEnum):
 
 RECIPES: Mapping[Answers, TrainingRecipe] = {
     Answers.CLASSES: TrainingRecipe(),
-    Answers.MAPS: TrainingRecipe(batch_size=16, lr=1e-3, label_smoothing=0.0),
+    Answers.MAPS: TrainingRecipe(batch_size=8, lr=1e-3, label_smoothing=0.0),
 }
-"""What is done where the user does not say."""
+"""What is done where the user does not say. Maps: eight pictures a step, as the moe_fpga sheet §1.3 has it; m3vit_mini learned more
+from 3,600 views of scenes in steps of 8 than of 16 (mean IoU 0.325 and 0.300, depth 0.87 and 1.99 m)."""
 
 
 def default_warmup_epochs(epochs: int) -> float:

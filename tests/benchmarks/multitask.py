@@ -25,7 +25,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--image-size", default="64", help="as of edge train")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--scenes", type=int, default=1000, help="to train on, each seen once per epoch")
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     return parser.parse_args()

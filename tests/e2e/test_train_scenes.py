@@ -63,7 +63,7 @@ def test_the_text_names_every_task_and_what_there_is_to_see(run: Path) -> None:
 
 def test_the_usual_recipe_for_maps_is_another_than_for_classes(run: Path) -> None:
     settings = json.loads((run / "settings.json").read_text())
-    assert (settings["batch_size"], settings["lr"], settings["label_smoothing"]) == (16, 1e-3, 0.0)
+    assert (settings["batch_size"], settings["lr"], settings["label_smoothing"]) == (8, 1e-3, 0.0)
 
 
 def test_a_run_is_a_model_and_so_is_each_of_its_tasks(run: Path, tmp_path: Path) -> None:
