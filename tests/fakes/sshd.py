@@ -28,7 +28,7 @@ StrictModes no
 UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
-SetEnv TMPDIR="{folder}" XDG_CACHE_HOME="{home}/cache"
+SetEnv HOME="{home}" TMPDIR="{folder}" XDG_CACHE_HOME="{home}/cache"
 """
 CLIENT_CONFIG = """
 Host *

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from edge.errors import DeviceError, NotExecutableHereError, UsageError
 from edge.measurement import Source
 from edge.protocol import TimingPlan
 from tests.fakes import sshd
-from tests.fakes.sshd import Sshd, running
+from tests.fakes.sshd import Sshd, eventually, running
 
 SAYS = '{"runs": 2, "runs_ns": [[1000, 2000000], [2001000, 3000000]], "init_ms": 1.5, "peak_rss_kb": 640}'
 
@@ -105,4 +108,17 @@ def test_a_runner_that_is_incomplete_leaves_nothing(board, model, tmp_path):
     (tmp_path / "runner" / "VERSION").unlink()
     with pytest.raises(plugins.ToolchainMissingError, match="has no VERSION"):
         plugins.device(f"linux:{board.which}").time(model, ready, log=tmp_path / "log")
+    assert board.left() == ()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_edge_that_is_interrupted_leaves_nothing(board, model, tmp_path, number):
+    runner = plan(tmp_path, "exec sleep 300.0789").runner
+    command = ("profile", str(model), "--device", f"linux:{board.which}", "--runner", str(runner))
+    edge = subprocess.Popen([sys.executable, "-m", "edge", *command], stderr=subprocess.PIPE)
+    assert eventually(lambda: running("300.0789"))
+    edge.send_signal(number)
+    edge.communicate(timeout=60)
+    assert edge.returncode != 0
+    assert not running("300.0789")
     assert board.left() == ()
