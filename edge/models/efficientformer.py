@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -12,45 +10,19 @@ from torch import Tensor, nn
 
 from edge.models.catalog import entry
 from edge.models.efficientformer_attention import Attention
+from edge.models.efficientformer_config import VARIANTS, EfficientFormerConfig
 from edge.models.efficientformer_parts import (
     Distilled,
     DropPath,
     LayerScale,
     LayerScale2d,
-    MapSize,
     Residual,
     drop_path_rates,
-    stage_maps,
 )
 from edge.models.fold import fold_conv_bn, fold_layer_norm_affine, require_no_batchnorm, scale_outputs
 from edge.models.layers import MeanHead, deploy_each
+from edge.models.stage_maps import MapSize, stage_maps
 from edge.suggest import unknown
-
-
-@dataclass(frozen=True, slots=True)
-class EfficientFormerConfig:
-    """One network: channels and blocks per stage, and how many blocks at the end of the last stage use attention."""
-
-    widths: tuple[int, int, int, int]
-    depths: tuple[int, int, int, int]
-    token_blocks: int
-    stem_strides: tuple[int, int] = (2, 2)
-    heads: int = 8
-    key_dim: int = 32
-    value_dim: int = 128
-    mlp_ratio: int = 4
-    drop_path: float = 0.0
-    layer_scale: float = 1e-5
-
-
-VARIANTS: Mapping[str, EfficientFormerConfig] = {
-    "efficientformer_l1": EfficientFormerConfig((48, 96, 224, 448), (3, 2, 6, 4), 1),
-    "efficientformer_l3": EfficientFormerConfig((64, 128, 320, 512), (4, 4, 12, 6), 4),
-    "efficientformer_l7": EfficientFormerConfig((96, 192, 384, 768), (6, 6, 18, 8), 8),
-    "efficientformer_mini": EfficientFormerConfig(
-        (24, 48, 96, 128), (1, 1, 2, 2), 1, stem_strides=(2, 1), heads=4, key_dim=16, value_dim=32, layer_scale=0.1
-    ),
-}
 
 
 def build(name: str, *, num_classes: int | None = None, image_size: MapSize | None = None) -> EfficientFormer:
@@ -116,11 +88,12 @@ class EfficientFormer(Distilled):
         Batch norms, layer scales, the affine halves of layer norms, the query scale and the pair of heads are folded
         into neighbours, and attention biases are constants.
         """
-        folded = self.fold_batchnorm()
-        norm, classifier = fold_layer_norm_affine(folded.norm, folded.averaged_head())
-        return nn.Sequential(
-            folded.stem.deploy(), *deploy_each(folded.stages), norm, ToMap(), MeanHead(classifier)
+        norm, classifier = fold_layer_norm_affine(self.norm, self.averaged_head())
+        deployed = nn.Sequential(
+            self.stem.deploy(), *deploy_each(self.stages), norm, ToMap(), MeanHead(classifier)
         ).eval()
+        require_no_batchnorm(deployed)
+        return deployed
 
 
 class NormedConvs(nn.Module):
@@ -128,10 +101,19 @@ class NormedConvs(nn.Module):
 
     FOLDS: ClassVar[tuple[tuple[str, str], ...]]
 
+    def folded(self) -> list[nn.Conv2d]:
+        """The convolutions with their batch norms folded in."""
+        return [_folded(getattr(self, conv), getattr(self, norm)) for conv, norm in self.FOLDS]
+
     def fold_in_place(self) -> None:
-        for conv, norm in self.FOLDS:
-            setattr(self, conv, fold_conv_bn(getattr(self, conv), getattr(self, norm)))
+        for (conv, norm), folded in zip(self.FOLDS, self.folded(), strict=True):
+            setattr(self, conv, folded)
             setattr(self, norm, nn.Identity())
+
+
+def _folded(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
+    """Both as one convolution; a network that is folded already has no norm left."""
+    return fold_conv_bn(conv, norm) if isinstance(norm, nn.BatchNorm2d) else deepcopy(conv)
 
 
 class Stem(NormedConvs):
@@ -151,7 +133,8 @@ class Stem(NormedConvs):
         return F.relu(self.norm2(self.conv2(x)))
 
     def deploy(self) -> nn.Module:
-        return nn.Sequential(self.conv1, nn.ReLU(), self.conv2, nn.ReLU())
+        conv1, conv2 = self.folded()
+        return nn.Sequential(conv1, nn.ReLU(), conv2, nn.ReLU())
 
 
 class Downsample(NormedConvs):
@@ -166,6 +149,10 @@ class Downsample(NormedConvs):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.conv(x))
+
+    def deploy(self) -> nn.Module:
+        (conv,) = self.folded()
+        return conv
 
 
 class Stage(nn.Module):
@@ -189,7 +176,7 @@ class Stage(nn.Module):
         return self.blocks(self.downsample(x))
 
     def deploy(self) -> nn.Module:
-        transition = [self.downsample.conv] if isinstance(self.downsample, Downsample) else []
+        transition = [self.downsample.deploy()] if isinstance(self.downsample, Downsample) else []
         return nn.Sequential(*transition, *deploy_each(self.blocks))
 
 
@@ -241,7 +228,8 @@ class PoolBlock(nn.Module):
 
     def deploy(self) -> nn.Module:
         """Pooling keeps its scale: as one depthwise convolution it would be wrong at the borders."""
-        mlp = Residual(self.mlp.fc1, nn.GELU(), scale_outputs(self.mlp.fc2, self.ls2.gamma))
+        fc1, fc2 = self.mlp.folded()
+        mlp = Residual(fc1, nn.GELU(), scale_outputs(fc2, self.ls2.gamma))
         return nn.Sequential(Residual(self.token_mixer, self.ls1.deploy()), mlp)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edge.models.efficientformer_parts import BiasedAttention, MapSize, join_heads, per_image, split_heads
+from edge.models.efficientformer_parts import BiasedAttention, join_heads, per_image, split_heads
 from edge.models.fold import fold_layer_norm_affine, scale_outputs
+from edge.models.stage_maps import MapSize
 
 
 class Attention(BiasedAttention):

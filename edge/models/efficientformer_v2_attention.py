@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge.models.efficientformer_parts import BiasedAttention, MapSize, join_heads, per_image, split_heads, strided
+from edge.models.efficientformer_parts import BiasedAttention, join_heads, per_image, split_heads
 from edge.models.fold import add_identity, scale_outputs
 from edge.models.layers import ConvNorm
+from edge.models.stage_maps import MapSize, strided
 
 
 class Attention(BiasedAttention):

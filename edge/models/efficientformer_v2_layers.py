@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge.models.efficientformer_parts import MapSize, Residual
+from edge.models.efficientformer_parts import Residual
 from edge.models.efficientformer_v2_attention import AttentionDownsample
 from edge.models.fold import scale_outputs
 from edge.models.layers import ConvNorm
+from edge.models.stage_maps import MapSize
 
 
 class Stem(nn.Module):

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from edge.errors import UsageError
 from edge.models.catalog import entry
+from edge.models.efficientvit_config import VARIANTS, EfficientViTConfig
 from edge.models.efficientvit_layers import (
     LocalWindowAttention,
     NormLinear,
@@ -24,41 +24,6 @@ from edge.models.efficientvit_layers import (
 from edge.models.fold import require_no_batchnorm
 from edge.models.layers import ConvNorm, deploy_each, resize_bias_table
 from edge.suggest import unknown
-
-
-@dataclass(frozen=True, slots=True)
-class EfficientViTConfig:
-    """What tells one variant from another; the tuples hold one value per stage."""
-
-    widths: tuple[int, ...]
-    depths: tuple[int, ...]
-    heads: tuple[int, ...]
-    kernels: tuple[int, ...]
-    """The query's depthwise kernel of each head; a stage with h heads takes the first h."""
-    window: int = 7
-    """Side of the attention windows, less where a stage's map is smaller."""
-    key_width: int = 16
-    stem_convolutions: int = 4
-    """Convolutions of stride 2 before the first stage."""
-
-    @property
-    def patch(self) -> int:
-        """Pixels per side of the first stage's map."""
-        return 1 << self.stem_convolutions
-
-
-VARIANTS: Mapping[str, EfficientViTConfig] = {
-    "efficientvit_m0": EfficientViTConfig((64, 128, 192), (1, 2, 3), (4, 4, 4), (5, 5, 5, 5)),
-    "efficientvit_m1": EfficientViTConfig((128, 144, 192), (1, 2, 3), (2, 3, 3), (7, 5, 3, 3)),
-    "efficientvit_m2": EfficientViTConfig((128, 192, 224), (1, 2, 3), (4, 3, 2), (7, 5, 3, 3)),
-    "efficientvit_m3": EfficientViTConfig((128, 240, 320), (1, 2, 3), (4, 3, 4), (5, 5, 5, 5)),
-    "efficientvit_m4": EfficientViTConfig((128, 256, 384), (1, 2, 3), (4, 4, 4), (7, 5, 3, 3)),
-    "efficientvit_m5": EfficientViTConfig((192, 288, 384), (1, 3, 4), (3, 3, 4), (7, 5, 3, 3)),
-    # ours: maps of 8, 4 and 2 at 32 pixels; the first stage has windows, so every operator of the family occurs
-    "efficientvit_mini": EfficientViTConfig(
-        (48, 80, 112), (1, 1, 2), (3, 2, 2), (5, 3, 3), window=4, stem_convolutions=2
-    ),
-}
 
 
 class EfficientViT(nn.Module):
@@ -139,12 +104,9 @@ _DOWNSAMPLE = {"res1": "0", "patchmerge": "1", "res2": "2"}
 
 
 def _stages(config: EfficientViTConfig, image_size: tuple[int, int]) -> list[Stage]:
-    resolution = min(image_size) // config.patch  # the published rule: the shorter side decides the window
     stages = []
-    for index, (width, depth, heads) in enumerate(zip(config.widths, config.depths, config.heads, strict=True)):
-        if index:
-            resolution = (resolution + 1) // 2
-        window = min(config.window, resolution)
+    stage_values = zip(config.widths, config.depths, config.heads, config.windows(image_size), strict=True)
+    for index, (width, depth, heads, window) in enumerate(stage_values):
         blocks = [
             SandwichBlock(width, LocalWindowAttention(width, config.key_width, heads, window, config.kernels))
             for _ in range(depth)

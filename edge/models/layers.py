@@ -23,6 +23,12 @@ def deploy_each(parts: nn.Sequential) -> list[nn.Module]:
     return [cast(Deployable, part).deploy() for part in parts]
 
 
+def deployed(part: nn.Module) -> nn.Module:
+    """The inference form of a part that has one of its own, else the part itself."""
+    deploy = getattr(part, "deploy", None)
+    return (deploy() if callable(deploy) else part).eval()
+
+
 class ConvNorm(nn.Module):
     """A convolution and its batch norm: (B, in, H, W) to (B, out, H', W'), in submodules `conv` and `bn`."""
 
