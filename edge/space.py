@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 Shape = tuple[int, ...]
-"""Of a tensor without its batch: (C, H, W), or (K,) for logits."""
+"""Of a tensor without its batch: (C, H, W) of maps, (N, C) of tokens, or (K,) of logits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """One piece of a network that a runtime executes as a whole: what it is, its options, and the shapes around it.
 
-    Two blocks that are equal take the same time, wherever they stand; `key` is how a latency table names them.
+    Two blocks that are equal take the same time, wherever they stand and whichever space has them; `key` is how a latency
+    table names them.
     """
 
     kind: str
@@ -61,17 +63,36 @@ class SearchSpace(ABC):
     def members(self) -> Mapping[str, ModelSpec]:
         """The hand-made networks of the family that are points of this space, by their names in the catalog."""
 
+    @property
+    @abstractmethod
+    def together(self) -> tuple[tuple[str, ...], ...]:
+        """The groups of choices that decide one block between them; every block depends on one group, or on less."""
+
     @abstractmethod
     def canonical(self, spec: ModelSpec) -> ModelSpec:
         """The same network with every choice that does not matter (of blocks that are not there, …) at its cheapest."""
 
     def check(self, spec: ModelSpec) -> None:
-        """Refuse a point that is not of this space. Raises `UsageError`."""
+        """Refuse a point that is not of this space, or that has another name there. Raises `UsageError`."""
         if spec.space != self.name or {*spec.choices} != {*self.choices}:
             raise UsageError(f"{spec.space} {dict(spec.choices)} is no point of {self.name}", hint="draw one from it")
         for name, value in spec.choices.items():
             if value not in self.choices[name]:
                 raise UsageError(f"{name} is {value!r}", hint=f"it may be {', '.join(map(str, self.choices[name]))}")
+        changed = {name: value for name, value in self.canonical(spec).choices.items() if value != spec.choices[name]}
+        if changed:
+            raise UsageError(
+                f"{', '.join(f'{name}={spec.choices[name]}' for name in changed)} says nothing beside the other choices",
+                hint=f"the same network has {', '.join(f'{name}={value}' for name, value in changed.items())}",
+            )
+
+    def has(self, spec: ModelSpec) -> bool:
+        """Whether `check` lets it pass."""
+        try:
+            self.check(spec)
+        except UsageError:
+            return False
+        return True
 
     def smallest(self) -> ModelSpec:
         """Every choice at its cheapest."""
@@ -105,5 +126,35 @@ class SearchSpace(ABC):
         """What the network's deploy form executes, in order; all its time is in them. Raises `UsageError`."""
 
     @abstractmethod
+    def parts(self, block: Block) -> tuple[nn.Module, ...]:
+        """The layers of a block in order, freshly initialised. Raises `UsageError` for a kind that this space has not."""
+
     def module(self, block: Block) -> nn.Module:
-        """A block of its own, in the form in which it is deployed, (B, *input) to (B, *output)."""
+        """A block of its own, in the form in which it is deployed, (B, *input) to (B, *output).
+
+        Its weights are random, the same every time, and each of its branches matters. Raises `UsageError`.
+        """
+        from torch import nn
+
+        from edge.models.layers import deployed
+        from edge.models.network import seeded
+        from edge.models.randomise import randomise_statistics
+
+        with seeded(0):
+            block_parts = nn.Sequential(*self.parts(block)).eval()
+        randomise_statistics(block_parts, 0)
+        return nn.Sequential(*map(deployed, block_parts)).eval()
+
+    def every_block(self) -> tuple[Block, ...]:
+        """Each block that any point of this space executes, once: what a latency table needs to know."""
+        points = {
+            self.canonical(ModelSpec(self.name, {**base.choices, **dict(zip(group, values, strict=True))}))
+            for base in (self.smallest(), self.largest())
+            for group in self.together
+            for values in product(*(self.choices[name] for name in group))
+        }
+        return tuple(sorted({block for point in points for block in self.blocks(point)}, key=lambda block: block.key))
+
+    def unknown_block(self, block: Block) -> UsageError:
+        """The error for a block of another space."""
+        return UsageError(f"{self.name} has no block {block.key}", hint="take a block of `blocks(spec)`")

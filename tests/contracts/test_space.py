@@ -1,0 +1,256 @@
+"""Every search space keeps its promise: one name per network, steps of one choice, and blocks that are the whole network."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import cache
+from itertools import pairwise
+from random import Random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from edge import plugins
+from edge.errors import UsageError
+from edge.models.catalog import CATALOG
+from edge.models.randomise import randomise_statistics
+from edge.space import Block, SearchSpace
+from edge.spec import ModelSpec
+
+NAMES = plugins.names("edge.spaces")
+SIZES = ((32, 32), (64, 64), (224, 224))
+CLASSES = 10
+NO_POINTS = {"vanillanet_13_x1_5_ada_pool"}
+"""Hand-made, but pooled to sides that its strides do not give."""
+seeds = st.integers(0, 2**32)
+
+
+@cache
+def space(name: str, size: tuple[int, int] = (32, 32), classes: int = CLASSES) -> SearchSpace:
+    return plugins.space(name, size, classes)
+
+
+@cache
+def known_blocks(name: str, size: tuple[int, int]) -> frozenset[Block]:
+    return frozenset(space(name, size).every_block())
+
+
+def deployed(of: SearchSpace, spec: ModelSpec) -> nn.Module:
+    network = of.build(spec).eval()
+    randomise_statistics(network, 1)
+    return network.deploy()
+
+
+def params(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def macs(module: nn.Module, shape: tuple[int, ...]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        module(torch.zeros(1, *shape))
+    return counter.get_total_flops() // 2
+
+
+def tensors(*modules: nn.Module) -> list[Tensor]:
+    """Every parameter, then every buffer."""
+    return [*(p for m in modules for p in m.parameters()), *(b for m in modules for b in m.buffers())]
+
+
+def points(of: SearchSpace) -> list[ModelSpec]:
+    return [of.smallest(), of.largest(), *(of.draw(Random(seed)) for seed in range(3))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_importing_a_space_and_listing_its_blocks_needs_no_torch(name: str) -> None:
+    code = (
+        f"import sys; from edge import plugins; space = plugins.space({name!r}, (32, 32), 10); space.every_block(); "
+        "print(len(space.blocks(space.largest())), 'torch' in sys.modules)"
+    )
+    count, heavy = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert int(count) > 3
+    assert heavy == "False"
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", NAMES)
+@given(seed=seeds)
+@settings(deadline=None, max_examples=40)
+def test_a_drawn_point_is_of_the_space_by_its_only_name(name: str, size: tuple[int, int], seed: int) -> None:
+    of = space(name, size)
+    spec = of.draw(Random(seed))
+    of.check(spec)
+    assert of.canonical(spec) == spec == of.draw(Random(seed))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_drawing_varies_every_choice(name: str) -> None:
+    of = space(name)
+    drawn = [of.draw(Random(seed)) for seed in range(400)]
+    for choice, values in of.choices.items():
+        assert {spec.choices[choice] for spec in drawn} == {*values}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", NAMES)
+@given(seed=seeds)
+@settings(deadline=None, max_examples=40)
+def test_a_mutation_is_another_network_of_the_space(name: str, size: tuple[int, int], seed: int) -> None:
+    of = space(name, size)
+    random = Random(seed)
+    spec = of.draw(random)
+    other = of.mutate(spec, random)
+    of.check(other)
+    assert other != spec
+    assert of.blocks(other) != of.blocks(spec)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(seed=seeds, data=st.data())
+@settings(deadline=None, max_examples=40)
+def test_any_values_have_a_canonical_form_that_is_its_own(name: str, seed: int, data: st.DataObject) -> None:
+    of = space(name)
+    values = {choice: data.draw(st.sampled_from(values)) for choice, values in of.choices.items()}
+    once = of.canonical(ModelSpec(name, values))
+    assert of.canonical(once) == once
+    assert of.has(once)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", NAMES)
+@given(seed=seeds)
+@settings(deadline=None, max_examples=60)
+def test_every_block_of_every_point_is_known_ahead(name: str, size: tuple[int, int], seed: int) -> None:
+    assert {*space(name, size).blocks(space(name, size).draw(Random(seed)))} <= known_blocks(name, size)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_block_is_known_that_no_point_has(name: str) -> None:
+    found = {block for seed in range(20_000) for block in space(name).blocks(space(name).draw(Random(seed)))}
+    unseen = known_blocks(name, (32, 32)) - found
+    assert len(unseen) < len(found) / 50, unseen
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", NAMES)
+def test_blocks_follow_one_another_from_the_picture_to_the_logits(name: str, size: tuple[int, int]) -> None:
+    of = space(name, size)
+    for spec in points(of):
+        blocks = of.blocks(spec)
+        assert blocks[0].input == (3, *size)
+        assert blocks[-1].output == (CLASSES,)
+        assert all(block.output == after.input for block, after in pairwise(blocks))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_its_blocks_with_a_networks_weights_compute_the_network(name: str) -> None:
+    of = space(name)
+    images = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2
+    for spec in points(of):
+        network = deployed(of, spec)
+        blocks = of.blocks(spec)
+        modules = [of.module(block) for block in blocks]
+        for own, given_ in zip(tensors(*modules), tensors(network), strict=True):
+            own.copy_(given_)
+        x = images
+        for block, module in zip(blocks, modules, strict=True):
+            x = module(x)
+            assert tuple(x.shape[1:]) == block.output
+        assert x.std() > 1e-3
+        assert torch.equal(x, network(images))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (224, 224)])
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_its_blocks_hold_all_that_a_network_holds_and_computes(name: str, size: tuple[int, int]) -> None:
+    of = space(name, size)
+    network = deployed(of, of.smallest())
+    modules = [(of.module(block), block.input) for block in of.blocks(of.smallest())]
+    assert sum(params(module) for module, _ in modules) == params(network)
+    assert sum(macs(module, shape) for module, shape in modules) == macs(network, (3, *size))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_a_block_has_the_same_lively_weights_every_time(name: str) -> None:
+    of = space(name)
+    for block in of.blocks(of.largest()):
+        x = torch.randn(1, *block.input, generator=torch.Generator().manual_seed(0))
+        once, again = of.module(block), of.module(block)
+        assert torch.equal(once(x), again(x))
+        assert once(x).std() > 1e-3
+        assert not once.training
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_a_point_builds_a_network_that_trains_and_answers(name: str) -> None:
+    of = space(name)
+    for spec in points(of):
+        network = of.build(spec).eval()
+        logits = network(torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+        assert logits.shape == (2, CLASSES)
+        assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_smallest_and_the_largest_bound_every_drawn_network(name: str, size: tuple[int, int]) -> None:
+    of = space(name, size)
+    with torch.device("meta"):
+        least, most = params(of.build(of.smallest())), params(of.build(of.largest()))
+        for seed in range(5):
+            assert least <= params(of.build(of.draw(Random(seed)))) <= most
+    assert least < most / 4
+
+
+@pytest.mark.parametrize("size", [(32, 32), (224, 224)])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_hand_made_networks_are_points_of_the_catalogs_sizes(name: str, size: tuple[int, int]) -> None:
+    rows = {row.name: row for row in CATALOG if row.family == name and row.image_size == size}
+    members = space(name, size).members
+    assert {*members} == {*rows} - NO_POINTS
+    for member, spec in members.items():
+        with torch.device("meta"):
+            assert params(space(name, size, rows[member].num_classes).build(spec)) == rows[member].params
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_points_of_elsewhere_are_refused(name: str) -> None:
+    of = space(name)
+    good = of.smallest()
+    choice, values = next((choice, values) for choice, values in of.choices.items() if len(values) > 1)
+    without = {key: value for key, value in good.choices.items() if key != choice}
+    for spec in (
+        ModelSpec("elsewhere", good.choices),
+        ModelSpec(name, without),
+        ModelSpec(name, {**good.choices, "more": 1}),
+        ModelSpec(name, {**good.choices, choice: -1}),
+        ModelSpec(name, {**good.choices, choice: str(values[0])}),
+    ):
+        assert not of.has(spec)
+        for use in (of.check, of.build, of.blocks):
+            with pytest.raises(UsageError) as caught:
+                use(spec)
+            assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_block_of_another_space_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="no block"):
+        space(name).module(Block("nonsense", (), (3, 8, 8), (3, 8, 8)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_picture_too_small_for_the_space_is_refused(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plugins.space(name, (3, 32), 10)
+    assert caught.value.hint
