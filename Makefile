@@ -32,6 +32,9 @@ check: $(READY)  ## style, types, and which package may import which
 unit parity e2e: $(READY)  ## one folder of the tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/$@
 
+adbd-conformance: $(READY)  ## the tests of the fake phone's adbd against a real one, Debian's, in a network of its own: a minute
+	$(BIN)/python -m tests.conformance.adbd
+
 coreml-conformance: $(READY)  ## all 10,044 cases of coremltools' own operator tests on our runtime: some 35 minutes of one core
 	$(BIN)/python -m tests.conformance --summary build/coreml-conformance.json
 

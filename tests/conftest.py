@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for the network
+os.environ["ADB"] = "adb of no test"  # nor for phones attached by hand: see `edges_adb`
 
 import pytest
 import torch
 
 from tests.fakes.adb_server import AdbServer
-from tests.fakes.phone.arm64 import UnavailableError, arm64_programs
+from tests.fakes.phone.arm64 import arm64_programs
+from tests.fakes.phone.debian import UnavailableError
 from tests.fakes.phone.description import NEW
 from tests.fakes.phone.userlands import why_no_namespaces
 
@@ -50,6 +52,15 @@ def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
         pytest.skip("adb is not installed: make device-tools")
     with AdbServer.in_folder(tmp_path_factory.mktemp("adb")) as server:
         yield server
+
+
+@pytest.fixture
+def edges_adb(adb_server: AdbServer, monkeypatch: pytest.MonkeyPatch) -> AdbServer:
+    """The same, and edge finds it."""
+    monkeypatch.delenv("ADB")
+    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(adb_server.port))
+    return adb_server
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ class _Sync:
         except BaseException:
             local.unlink(missing_ok=True)  # whole or absent
             raise
-        local.chmod(mode & 0o777)
+        local.chmod(_for_everyone(mode))
         os.utime(local, (self._mtime or 0, self._mtime or 0))
 
     async def _write_sent(self, file: BinaryIO, path: str) -> None:
@@ -133,3 +133,9 @@ class _Sync:
             if strikes(path, faults.full_after_sent, count):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             file.write(data)
+
+
+def _for_everyone(mode: int) -> int:
+    """What the owner may do, the group and others may too, as a real adbd has it."""
+    owner = mode >> 6 & 0o7
+    return mode & 0o777 | owner << 3 | owner
