@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from devices import _here_runner
 from devices._here import check_threads, machine_state, processor
+from devices._runners.litert import Litert
 from edge import plugins, worker
 from edge.device import Device
 from edge.device_state import DeviceInfo, DeviceState
@@ -14,6 +17,9 @@ from edge.errors import BadArtifactError, DeviceError
 from edge.measurement import Measurement
 from edge.operator_times import OperatorTime
 from edge.protocol import Bench, Round, TimingPlan, timed
+
+TELLING = {Litert.suffix: Litert}
+"""Runners that tell the times of operators, for files whose runtime in Python does not; by the files' suffix."""
 
 
 class Host(Device):
@@ -32,27 +38,49 @@ class Host(Device):
         if self.which:
             raise DeviceError(f"there is only one host, not {self.which!r}", hint="write --device host")
         check_threads(plan.threads)
-        exporter = plugins.exporter_for(path)
         result = timed(_HostBench(path, log), plan)
+        found = Round(result.samples_ms, result.init_ms, result.peak_rss_kb)
+        states = {"before": result.before, "during": result.during, "after": result.after}
+        return replace(self._measurement(path, plan, found), **states)
+
+    def time_in_turns(
+        self, paths: Sequence[Path], plan: TimingPlan, *, passes: int, log: Path
+    ) -> tuple[tuple[Measurement, ...], ...]:
+        """All files in one process: starting one for each would take longer than timing it."""
+        check_threads(plan.threads)
+        arguments = {
+            "paths": [str(path) for path in paths], "warmup": plan.warmup, "runs": plan.runs, "passes": passes,
+            "threads": plan.threads, "pass_s": plan.budget_s,
+        }  # fmt: skip
+        found = worker.run(_job("edge.tasks:measure_in_turns", arguments, f"{len(paths)} files", plan, log))
+        return tuple(
+            tuple(
+                self._measurement(path, plan, Round(tuple(samples), file["init_ms"], found["peak_rss_kb"]))
+                for samples in file["passes"]
+            )
+            for path, file in zip(paths, found["files"], strict=True)
+        )
+
+    def operators(self, path: Path, plan: TimingPlan, *, log: Path) -> tuple[OperatorTime, ...]:
+        check_threads(plan.threads)
+        if path.suffix in TELLING:
+            return _here_runner.operators(TELLING[path.suffix](), path, self.attached()[0], plan, log)
+        arguments = {"path": str(path), "warmup": plan.warmup, "runs": plan.runs, "threads": plan.threads}
+        found = worker.run(_job("edge.tasks:measure_operators", arguments, path.name, plan, log))
+        return tuple(OperatorTime(**each) for each in found)
+
+    def _measurement(self, path: Path, plan: TimingPlan, found: Round) -> Measurement:
+        exporter = plugins.exporter_for(path)
         return Measurement(
             device=f"host ({processor()})",
             source=exporter.timed_as(),
             runtime=exporter.executed_by(),
             threads=plan.threads,
-            samples_ms=result.samples_ms,
-            init_ms=result.init_ms,
-            peak_rss_kb=result.peak_rss_kb,
+            samples_ms=found.samples_ms,
+            init_ms=found.init_ms,
+            peak_rss_kb=found.peak_rss_kb,
             info=self.attached()[0],
-            before=result.before,
-            during=result.during,
-            after=result.after,
         )
-
-    def operators(self, path: Path, plan: TimingPlan, *, log: Path) -> tuple[OperatorTime, ...]:
-        check_threads(plan.threads)
-        arguments = {"path": str(path), "warmup": plan.warmup, "runs": plan.runs, "threads": plan.threads}
-        found = worker.run(_job("edge.tasks:measure_operators", arguments, path, plan, log))
-        return tuple(OperatorTime(**each) for each in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +92,12 @@ class _HostBench(Bench):
 
     def round(self, plan: TimingPlan) -> Round:
         arguments = {"path": str(self.path), "warmup": plan.warmup, "runs": plan.runs, "threads": plan.threads}
-        found = worker.run(_job("edge.tasks:measure", arguments, self.path, plan, self.log))
+        found = worker.run(_job("edge.tasks:measure", arguments, self.path.name, plan, self.log))
         return Round(tuple(found["samples_ms"]), found["init_ms"], found["peak_rss_kb"])
 
     def state(self) -> DeviceState:
         return machine_state()
 
 
-def _job(function: str, arguments: dict[str, object], path: Path, plan: TimingPlan, log: Path) -> worker.Job:
-    doing = f"timing {path.name}"
-    return worker.Job(function, arguments, log, doing, BadArtifactError, plan.timeout_s, plan.threads)
+def _job(function: str, arguments: dict[str, object], what: str, plan: TimingPlan, log: Path) -> worker.Job:
+    return worker.Job(function, arguments, log, f"timing {what}", BadArtifactError, plan.timeout_s, plan.threads)

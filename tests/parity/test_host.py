@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
 from edge import plugins
-from edge.errors import UsageError
+from edge.errors import BadArtifactError, UsageError
 from edge.measurement import Source
 from edge.protocol import TimingPlan
 from edge.spec import Recipe
@@ -49,6 +50,25 @@ def test_the_operators_of_a_file_are_timed_in_order(target, file_of, tmp_path):
     assert first < last
     assert all(each.ms >= 0 and each.name for each in times)
     assert sum(each.ms for each in times) > 0
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc, which builds the runner")
+def test_the_operators_of_a_tflite_file_are_those_of_xnnpack(file_of, tmp_path):
+    path = file_of("classifier", Recipe("tflite"))
+    times = plugins.device("host").operators(path, PLAN, log=tmp_path / "log")
+    kinds = [each.type for each in times if each.delegate == "XNNPACK"]
+    assert any("Convolution" in kind for kind in kinds)
+    assert any("Fully Connected" in kind for kind in kinds)
+    assert all(each.ms >= 0 and each.name for each in times)
+    assert sum(each.ms for each in times) > 0
+    assert "runs_ns" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc, which builds the runner")
+def test_the_operators_of_a_damaged_tflite_file_are_its_users_concern(tmp_path):
+    (tmp_path / "a.tflite").write_bytes(b"no model at all")
+    with pytest.raises(BadArtifactError, match="LiteRT"):
+        plugins.device("host").operators(tmp_path / "a.tflite", PLAN, log=tmp_path / "log")
 
 
 def test_a_runtime_that_does_not_tell_says_what_would(file_of, tmp_path):
