@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from edge.models.efficientformer_config import VARIANTS, EfficientFormerConfig
 from edge.models.stage_maps import stage_maps
 from edge.space import Block, SearchSpace, Shape
+from edge.spaces._stages import Four, FourChoices, blocks_of, drawn_blocks, is_small, stem_strides, width_of
 from edge.spec import Choice, ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
-Four = tuple[int, int, int, int]
 ABSENT, POOLS, ATTENDS = "identity", "4d", "3d"
 
 
@@ -29,20 +29,18 @@ ABSENT, POOLS, ATTENDS = "identity", "4d", "3d"
 class Table:
     """What each stage may be: its widths, and its most blocks; all else is as in the network `like`."""
 
-    widths: tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[int]]
+    widths: FourChoices
     depths: Four
     like: EfficientFormerConfig
 
-
-SMALL_SIDE, SMALLER_SIDE = 128, 64
-"""Pictures with a side below the first take the table of small networks; below the second, the stem halves only once."""
 
 SMALL = Table(
     ((16, 24, 32, 48), (32, 48, 64, 96), (64, 96, 128, 160), (96, 128, 192, 256)),  # 24 is our mini's, all else 16·k
     (2, 2, 6, 4),
     VARIANTS["efficientformer_mini"],
 )
-FULL = Table(
+FULL = Table(  # every 16 channels in the first stage only: a latency table measures each pair of neighbouring widths
+
     (range(32, 97, 16), range(64, 193, 32), range(128, 385, 32), range(256, 769, 64)),
     (6, 6, 18, 8),
     VARIANTS["efficientformer_l1"],
@@ -50,12 +48,15 @@ FULL = Table(
 
 
 class EfficientFormer(SearchSpace):
-    """Its choices are `stage1.width`, `stage1.block1`, `stage1.block2`, …; a stage always keeps its first block."""
+    """Its choices are `stage1.width`, `stage1.block1`, `stage1.block2`, …; a stage always keeps its first block.
+
+    Which of a stage's blocks are absent is the same to the network, but not to a supernet that lends it weights.
+    """
 
     def __init__(self, image_size: tuple[int, int], num_classes: int) -> None:
         super().__init__(image_size, num_classes)
-        self._table = SMALL if min(image_size) < SMALL_SIDE else FULL
-        self._stem_strides = (2, 1) if min(image_size) < SMALLER_SIDE else (2, 2)
+        self._table = SMALL if is_small(image_size) else FULL
+        self._stem_strides = stem_strides(image_size)
         self._maps = stage_maps(image_size, self._stem_strides)
 
     @cached_property
@@ -63,7 +64,7 @@ class EfficientFormer(SearchSpace):
         found: dict[str, tuple[Choice, ...]] = {}
         for stage, widths in enumerate(self._table.widths):
             kinds = (POOLS, ATTENDS) if stage == 3 else (POOLS,)
-            found[_width(stage)] = tuple(widths)
+            found[width_of(stage)] = tuple(widths)
             found |= {name: (ABSENT, *kinds) if index else kinds for index, name in enumerate(self._blocks(stage))}
         return found
 
@@ -77,7 +78,7 @@ class EfficientFormer(SearchSpace):
 
     @property
     def together(self) -> tuple[tuple[str, ...], ...]:
-        return (*((_width(stage), _width(stage + 1)) for stage in range(3)), (_width(3), *self._blocks(3)[:1]))
+        return (*((width_of(stage), width_of(stage + 1)) for stage in range(3)), (width_of(3), *self._blocks(3)[:1]))
 
     def canonical(self, spec: ModelSpec) -> ModelSpec:
         """Behind a 3-D block every block is 3-D, for tokens never become a map again."""
@@ -92,37 +93,14 @@ class EfficientFormer(SearchSpace):
     def draw(self, random: Random) -> ModelSpec:
         """Widths, depths and the number of 3-D blocks are drawn evenly, then which blocks stay."""
         widths = [random.choice(widths) for widths in self._table.widths]
-        stays = [(0, *sorted(random.sample(range(1, most), random.randrange(most)))) for most in self._table.depths]
+        stays = [drawn_blocks(random, most) for most in self._table.depths]
         return self._spec(widths, stays, random.randint(0, len(stays[3])))
-
-    def _point(self, config: EfficientFormerConfig) -> ModelSpec:
-        """A network of `config`, in which a stage's first blocks stay."""
-        return self._spec(config.widths, [range(depth) for depth in config.depths], config.token_blocks)
-
-    def _spec(self, widths: Sequence[int], stays: Sequence[Sequence[int]], attends: int) -> ModelSpec:
-        """The point with these blocks (from 0) of each stage, the last `attends` of the last stage 3-D."""
-        choices: dict[str, Choice] = {}
-        for stage, (width, staying) in enumerate(zip(widths, stays, strict=True)):
-            pools = len(staying) - (attends if stage == 3 else 0)
-            kinds = dict.fromkeys(staying[:pools], POOLS) | dict.fromkeys(staying[pools:], ATTENDS)
-            choices[_width(stage)] = width
-            choices |= {name: kinds.get(index, ABSENT) for index, name in enumerate(self._blocks(stage))}
-        return ModelSpec(self.name, choices)
-
-    def _sized(self, widths: Four, depths: Four, token_blocks: int) -> EfficientFormerConfig:
-        return replace(
-            self._table.like, widths=widths, depths=depths, token_blocks=token_blocks, stem_strides=self._stem_strides
-        )
-
-    def _blocks(self, stage: int) -> tuple[str, ...]:
-        """The names of a stage's blocks."""
-        return tuple(f"stage{stage + 1}.block{index + 1}" for index in range(self._table.depths[stage]))
 
     def config(self, spec: ModelSpec) -> EfficientFormerConfig:
         """The sizes of the network. Raises `UsageError` for no point of this space."""
         self.check(spec)
         kinds = [[spec.choices[name] for name in self._blocks(stage)] for stage in range(4)]
-        w1, w2, w3, w4 = (int(spec.choices[_width(stage)]) for stage in range(4))
+        w1, w2, w3, w4 = (int(spec.choices[width_of(stage)]) for stage in range(4))
         d1, d2, d3, d4 = (len(blocks) - blocks.count(ABSENT) for blocks in kinds)
         return self._sized((w1, w2, w3, w4), (d1, d2, d3, d4), kinds[3].count(ATTENDS))
 
@@ -167,17 +145,35 @@ class EfficientFormer(SearchSpace):
                 like = replace(like, mlp_ratio=options["expansion"])
                 return (family.PoolBlock(like, block.input[0], 0.0),)
             case "meta3d":
-                attention = {"heads": options["heads"], "key_dim": options["key"], "value_dim": options["value"]}
-                like = replace(like, mlp_ratio=options["expansion"], **attention)
+                like = replace(like, heads=options["heads"], key_dim=options["key"], value_dim=options["value"])
+                like = replace(like, mlp_ratio=options["expansion"])
                 return (*to_tokens, family.TokenBlock(like, tokens[1], 0.0, (1, tokens[0])))
             case "layer_norm_head":
                 norm = nn.LayerNorm(tokens[1], elementwise_affine=False)
                 return (*to_tokens, norm, family.ToMap(), MeanHead(nn.Linear(tokens[1], block.output[0])))
         raise self.unknown_block(block)
 
+    def _point(self, config: EfficientFormerConfig) -> ModelSpec:
+        """A network of `config`, in which a stage's first blocks stay."""
+        return self._spec(config.widths, [range(depth) for depth in config.depths], config.token_blocks)
 
-def _width(stage: int) -> str:
-    return f"stage{stage + 1}.width"
+    def _spec(self, widths: Sequence[int], stays: Sequence[Sequence[int]], attends: int) -> ModelSpec:
+        """The point with these blocks (from 0) of each stage, the last `attends` of the last stage 3-D."""
+        choices: dict[str, Choice] = {}
+        for stage, (width, staying) in enumerate(zip(widths, stays, strict=True)):
+            pools = len(staying) - (attends if stage == 3 else 0)
+            kinds = dict.fromkeys(staying[:pools], POOLS) | dict.fromkeys(staying[pools:], ATTENDS)
+            choices[width_of(stage)] = width
+            choices |= {name: kinds.get(index, ABSENT) for index, name in enumerate(self._blocks(stage))}
+        return ModelSpec(self.name, choices)
+
+    def _sized(self, widths: Four, depths: Four, token_blocks: int) -> EfficientFormerConfig:
+        return replace(
+            self._table.like, widths=widths, depths=depths, token_blocks=token_blocks, stem_strides=self._stem_strides
+        )
+
+    def _blocks(self, stage: int) -> tuple[str, ...]:
+        return blocks_of(stage, self._table.depths[stage])
 
 
 def _tokens(shape: Shape) -> tuple[int, int]:
