@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 DEVICE_TOOLS := adb chromium g++ gcc-aarch64-linux-gnu libc6-dev-arm64-cross openssh-client openssh-server qemu-user-static
 
-.PHONY: demo test device-tools browser-runtimes check unit parity e2e coreml-conformance all-models benchmark clean
+.PHONY: demo test device-tools browser-runtimes check unit parity e2e adbd-conformance coreml-conformance all-models benchmark clean
 
 demo: $(READY)  ## train a small network on real digits, export it everywhere, verify, report
 	$(BIN)/edge demo --out demo
