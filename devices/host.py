@@ -40,8 +40,8 @@ class Host(Device):
         check_threads(plan.threads)
         result = timed(_HostBench(path, log), plan)
         found = Round(result.samples_ms, result.init_ms, result.peak_rss_kb)
-        states = {"before": result.before, "during": result.during, "after": result.after}
-        return replace(self._measurement(path, plan, found), **states)
+        measured = self._measurement(path, plan, found)
+        return replace(measured, before=result.before, during=result.during, after=result.after)
 
     def time_in_turns(
         self, paths: Sequence[Path], plan: TimingPlan, *, passes: int, log: Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -38,6 +39,16 @@ class Device(ABC):
     @abstractmethod
     def time(self, path: Path, plan: TimingPlan, *, log: Path) -> Measurement:
         """Time the file on this device. Raises `DeviceError`, `NotExecutableHereError` or `BadArtifactError`."""
+
+    def time_in_turns(
+        self, paths: Sequence[Path], plan: TimingPlan, *, passes: int, log: Path
+    ) -> tuple[tuple[Measurement, ...], ...]:
+        """Time several files in turns, `passes` times over, so that whatever slows the device down meets all alike.
+
+        For each file its passes, in order. `plan.budget_s` bounds one pass over one file. Raises like `time`.
+        """
+        turns = [[self.time(path, plan, log=log) for path in paths] for _ in range(passes)]
+        return tuple(zip(*turns, strict=True))
 
     def operators(self, path: Path, plan: TimingPlan, *, log: Path) -> tuple[OperatorTime, ...]:  # noqa: ARG002
         """The time of each operator, in the order of execution. Raises like `time`, and `UsageError` where nothing tells."""

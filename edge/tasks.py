@@ -22,6 +22,9 @@ from edge.parts import Parts
 from edge.spec import Precision, Recipe
 from edge.tolerances import TOLERANCES
 
+FEWEST_RUNS = 5
+"""In a pass over a file; a median of fewer is one run's luck."""
+
 
 def convert(program: str, recipe: Mapping[str, Any], card: str, path: str) -> None:
     """Lower the program saved at `program` to `path`."""
@@ -33,6 +36,12 @@ def convert(program: str, recipe: Mapping[str, Any], card: str, path: str) -> No
     exporter = plugins.exporter(wanted.exporter)
     rewritten = rewrite(torch.export.load(program), exporter.passes())
     exporter.lower(rewritten, wanted, Card.from_json(card), Path(path))
+
+
+def convert_many(items: list[dict[str, Any]]) -> None:
+    """Lower one program after another: the arguments of `convert`, many times for one start of the converter."""
+    for item in items:
+        convert(**item)
 
 
 def describe(path: str) -> dict[str, Any]:
@@ -93,6 +102,40 @@ def measure(path: str, warmup: int, runs: int, threads: int) -> dict[str, Any]:
     samples_ms = [_time_ms(runner, inputs) for _ in range(runs)]
     peak_rss_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"samples_ms": samples_ms, "init_ms": init_ms, "peak_rss_kb": peak_rss_kb}
+
+
+def measure_in_turns(
+    paths: list[str], warmup: int, runs: int, passes: int, threads: int, pass_s: float
+) -> dict[str, Any]:
+    """Load all files, then time them in turns on zeros, `passes` times over: for each file its passes and start-up in ms.
+
+    A pass over one file is `warmup` and then `runs` runs, fewer when they take longer than `pass_s` seconds.
+    """
+    _pin(threads)
+    loaded = [_loaded(Path(path), threads) for path in paths]
+    files: list[dict[str, Any]] = [{"init_ms": init_ms, "passes": []} for _, _, init_ms in loaded]
+    for _ in range(passes):
+        for (runner, inputs, _), file in zip(loaded, files, strict=True):
+            for _ in range(warmup):
+                runner(inputs)
+            file["passes"].append(_times_ms(runner, inputs, runs, pass_s))
+    return {"files": files, "peak_rss_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+
+
+def _loaded(path: Path, threads: int) -> tuple[Runner, list[NDArray[Any]], float]:
+    """The file as a callable, zeros for it, and how many ms that took."""
+    started = time.perf_counter()
+    exporter = plugins.exporter_for(path)
+    runner, inputs = exporter.load(path, threads), _zeros(exporter, path)
+    return runner, inputs, (time.perf_counter() - started) * 1e3
+
+
+def _times_ms(runner: Runner, inputs: list[NDArray[Any]], runs: int, limit_s: float) -> list[float]:
+    """`runs` latencies in ms; at least `FEWEST_RUNS`, then fewer when `limit_s` is over."""
+    samples_ms: list[float] = []
+    while len(samples_ms) < runs and (len(samples_ms) < FEWEST_RUNS or sum(samples_ms) < limit_s * 1e3):
+        samples_ms.append(_time_ms(runner, inputs))
+    return samples_ms
 
 
 def measure_operators(path: str, warmup: int, runs: int, threads: int) -> list[dict[str, Any]]:

@@ -7,9 +7,10 @@ from importlib import import_module
 import typer
 
 VERBS = (
-    "models", "devices", "doctor", "train", "export", "verify", "run", "inspect", "profile", "simulate", "report", "demo",
+    "models", "devices", "doctor", "train", "export", "verify", "run", "inspect", "profile", "latency", "simulate",
+    "report", "demo",
 )  # fmt: skip
-"""In the order of `edge --help`. Each is a file of this package with a function of the same name."""
+"""In the order of `edge --help`. Each is a file of this package with a function, or a group of commands, of the same name."""
 
 app = typer.Typer(
     name="edge",
@@ -40,4 +41,8 @@ def options(
 
 
 for _verb in VERBS:
-    app.command(_verb)(getattr(import_module(f"edge.cli.{_verb}"), _verb))
+    _found = getattr(import_module(f"edge.cli.{_verb}"), _verb)
+    if isinstance(_found, typer.Typer):
+        app.add_typer(_found, name=_verb)
+    else:
+        app.command(_verb)(_found)

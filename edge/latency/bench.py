@@ -1,0 +1,158 @@
+"""Exports pieces and networks in worker processes side by side, and times them in turns, one at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from threading import Lock
+from typing import TypeVar
+
+from edge import plugins, worker
+from edge.errors import ConversionError, DeviceError
+from edge.latency.pieces import PROBE, Piece
+from edge.latency.table import Timed
+from edge.latency.tag import Setup, Tag
+from edge.measurement import Measurement
+from edge.protocol import TimingPlan
+from edge.space import Block, SearchSpace
+from edge.spec import ModelSpec, Recipe
+
+Content = Piece | ModelSpec
+"""What a file holds: blocks in a row, or a whole network of the space."""
+
+Some = TypeVar("Some", bound=Content)
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is timed: `rounds` starts of the runtime with `passes` over all files each, `plan.runs` of each at once.
+
+    A pass over one file ends early after `plan.budget_s` seconds.
+    """
+
+    rounds: int = 3
+    passes: int = 3
+    plan: TimingPlan = field(default_factory=lambda: TimingPlan(warmup=3, runs=25, budget_s=0.25))
+
+
+@dataclass(frozen=True, slots=True)
+class FileTime:
+    """One file's passes over all rounds.
+
+    `ms` is the smallest median of a pass. Other work on the machine, and a low clock, only ever add time, and they last
+    longer than a pass: each file gets its quietest pass, and since files take turns all get the same chances.
+    """
+
+    passes: tuple[Measurement, ...]
+
+    @property
+    def ms(self) -> float:
+        return min(each.median_ms for each in self.passes)
+
+    @property
+    def samples_ms(self) -> list[list[float]]:
+        return [list(each.samples_ms) for each in self.passes]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Files of one space for one target, kept in `scratch`, and the device that times them."""
+
+    space: SearchSpace
+    setup: Setup
+    scratch: Path
+    log: Path
+    effort: Effort = field(default_factory=Effort)
+    _files: dict[Content, Path] = field(default_factory=dict)
+    _capturing: Lock = field(default_factory=Lock)
+
+    def time(self, contents: Iterable[Some], seed: int = 0) -> dict[Some, FileTime]:
+        """Export what is not there yet, then time everything in turns. Raises `ConversionError` and what devices raise."""
+        wanted = list(dict.fromkeys(contents))
+        self._export([content for content in wanted if content not in self._files])
+        passes: dict[Some, list[Measurement]] = {content: [] for content in wanted}
+        device, random = plugins.device(self.setup.address), Random(seed)
+        for _ in range(self.effort.rounds):
+            random.shuffle(wanted)  # what stands before a file, or at the end of a round, changes
+            paths = [self._files[content] for content in wanted]
+            found = device.time_in_turns(paths, self.effort.plan, passes=self.effort.passes, log=self.log)
+            for content, measurements in zip(wanted, found, strict=True):
+                passes[content].extend(measurements)
+        times = {content: FileTime(tuple(measured)) for content, measured in passes.items()}
+        _refuse_a_change([each for time in times.values() for each in time.passes])
+        return times
+
+    def tag(self) -> Tag:
+        """What the device and its runtime are, from timing the smallest file there is."""
+        smallest = (Block(PROBE, (), (1, 8, 8), (1, 8, 8)),)
+        self._export([content for content in [smallest] if content not in self._files])
+        plan = TimingPlan(warmup=0, runs=1, threads=self.effort.plan.threads)
+        measured = plugins.device(self.setup.address).time(self._files[smallest], plan, log=self.log)
+        return Tag.found(self.setup, measured)
+
+    def _export(self, contents: Sequence[Content]) -> None:
+        """Each worker process converts its share one after another: starting a vendor's converter costs seconds."""
+        workers = min(os.cpu_count() or 1, len(contents))
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            shares = [contents[first::workers] for first in range(workers)]
+            for exported in pool.map(self._export_share, shares):
+                self._files.update(exported)
+
+    def _export_share(self, contents: Sequence[Content]) -> dict[Content, Path]:
+        recipe = Recipe(self.setup.target, self.setup.precision)
+        with self._capturing:  # the rest of the time the other shares convert
+            first = len(list(self.scratch.glob("*.pt2")))
+            programs = [self._capture(content, first + place) for place, content in enumerate(contents)]
+        suffix = plugins.exporter(recipe.exporter).suffix
+        paths = [program.with_suffix(suffix) for program, _ in programs]
+        items = [
+            {"program": str(program), "recipe": asdict(recipe), "card": card, "path": str(path)}
+            for (program, card), path in zip(programs, paths, strict=True)
+        ]
+        doing = f"converting {len(items)} files to {recipe.exporter}"
+        worker.run(worker.Job("edge.tasks:convert_many", {"items": items}, self.log, doing, ConversionError))
+        return dict(zip(contents, paths, strict=True))
+
+    def _capture(self, content: Content, number: int) -> tuple[Path, str]:
+        """Save the program of `content`; return its path, and the card of the file to be."""
+        import torch
+
+        from edge import programs
+        from edge.latency.modules import model
+
+        made = model(self.space, content, seed=number)
+        path = self.scratch / f"{number}.pt2"
+        torch.export.save(programs.captured(made, made.deploy(), None), path)
+        return path, programs.card(made, Recipe(self.setup.target, self.setup.precision)).to_json()
+
+
+def timed_by(weights: Mapping[Piece, float], files: Mapping[Piece, FileTime]) -> Timed:
+    """The weighted sum of files' times, with every sample of those files."""
+    ms = sum(weight * files[piece].ms for piece, weight in weights.items())
+    samples = {name(piece): files[piece].samples_ms for piece in weights}
+    return Timed(ms, files[next(iter(weights))].passes[0].source, now(), samples)
+
+
+def name(piece: Piece) -> str:
+    """`5 x meta4d …`, or blocks joined by `+`."""
+    if len(piece) > 1 and len({*piece}) == 1:
+        return f"{len(piece)} x {piece[0].key}"
+    return " + ".join(block.key for block in piece)
+
+
+def now() -> str:
+    """ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _refuse_a_change(measurements: Sequence[Measurement]) -> None:
+    """Times of two devices or two runtimes do not add up: a phone may have been changed for another meanwhile."""
+    kinds = {(each.device, each.runtime, each.source) for each in measurements}
+    if len(kinds) > 1:
+        raise DeviceError(f"the device changed meanwhile: {kinds}", hint="start again; what was finished is kept")
