@@ -111,6 +111,10 @@ def simulate(
 
         if trace is not None:
             raise UsageError("--explore writes no trace", hint="simulate one design with --trace")
+        if batch_tasks or prefetch_experts or urgent:
+            raise UsageError(
+                "--explore looks at one frame of one task", hint="leave out batches, predictions and urgency"
+            )
         return print_exploration(work, model, way, chosen[0], html=html, as_json=as_json, quiet=quiet)
     arrivals = schedules.schedule(schedule, chosen, frames=frames, deadline_ms=deadline, seed=seed)
     result = simulation(work, model, way, chosen, arrivals)

@@ -72,6 +72,9 @@ def test_each_finding_is_a_line_for_a_person(capsys):
         (("--urgent", "task1", "--schedule", "poisson:10", "--boundary", "token"), "token"),
         (("--prefetch-experts", "--policy", "token-lru"), "predicts no expert"),
         (("--masters", "none.toml"), "there is no none.toml"),
+        (("--explore", "--batch-tasks"), "one frame of one task"),
+        (("--explore", "--prefetch-experts"), "one frame of one task"),
+        (("--explore", "--urgent", "task1"), "one frame of one task"),
     ],
 )
 def test_a_mistake_is_explained(options, said, capsys):
