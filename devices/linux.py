@@ -34,7 +34,7 @@ class Linux(Device):
         with self._bench(path, plan, log) as (machine, ready):
             result = timed(ready, plan)
             return Measurement(
-                device=f"{ready.info.id} ({ready.info.model or 'unknown model'})",
+                device=f"{ready.info.id} ({ready.info.model or ready.info.soc or 'unknown model'})",
                 source=Source.EMULATED if machine.emulated else Source.MEASURED,
                 runtime=ready.program.version,
                 threads=plan.threads,
