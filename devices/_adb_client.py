@@ -131,16 +131,29 @@ async def _call(command: tuple[str, ...], timeout_s: float, on_line: Line | None
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stderr is not None
+    reading = [asyncio.ensure_future(_text(*each)) for each in ((process.stdout, on_line), (process.stderr, None))]
     try:
         async with asyncio.timeout(timeout_s):
-            stdout, stderr, code = await asyncio.gather(
-                _text(process.stdout, on_line), _text(process.stderr, None), process.wait()
-            )
-    finally:
+            stdout, stderr = await asyncio.gather(*reading)
+            code = await process.wait()
+    except BaseException:
         with suppress(ProcessLookupError):
             process.kill()
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+        await asyncio.gather(_drained(process.stdout), _drained(process.stderr))
         await process.wait()
+        raise
     return Finished(code, stdout, stderr)
+
+
+async def _drained(reader: asyncio.StreamReader) -> None:
+    """Read what a killed process had written: until then its pipe stays open, and nobody may wait for it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            while await reader.read(1 << 16):
+                pass
 
 
 async def _text(reader: asyncio.StreamReader, on_line: Line | None) -> str:
