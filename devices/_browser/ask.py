@@ -63,10 +63,10 @@ def ask(path: Path, wanted: Wanted, plan: TimingPlan, *, log: Path, inputs: Sequ
         "inputs": [base64.b64encode(each).decode() for each in inputs],
     }
     browser, files = chromium.required(), bring(runtime)
-    with tempfile.TemporaryDirectory(prefix="edge-browser-", ignore_cleanup_errors=True) as profile:
+    with tempfile.TemporaryDirectory(prefix="edge-browser-", ignore_cleanup_errors=True) as folder:
         arguments = {
             "browser": str(browser),
-            "profile": profile,
+            "folder": folder,
             "page": str(server.PAGE),
             "runtimes": {name: str(file) for name, file in files.items()},
             "model": str(path.resolve()),
@@ -76,7 +76,7 @@ def ask(path: Path, wanted: Wanted, plan: TimingPlan, *, log: Path, inputs: Sequ
         try:
             found = worker.run(_work(arguments, path, plan, log))
         finally:
-            chromium.end(Path(profile))
+            chromium.end(Path(folder))
     return _checked(found, path, runtime)
 
 

@@ -74,19 +74,26 @@ def arguments() -> list[str]:
     )  # Chromium's sandbox refuses to start for root, and only for root
 
 
-def end(profile: Path) -> None:
-    """Kill what still runs on this profile's folder, and wait until it is gone. Its helpers end when it does."""
+def profile(folder: Path) -> Path:
+    """Where a browser that may write below `folder` keeps what it remembers; its command line names it."""
+    return folder / "profile"
+
+
+def end(folder: Path) -> None:
+    """Kill the browser that still runs below `folder`, and wait until it is gone. Its helpers end when it does."""
     deadline = time.monotonic() + GONE_WITHIN_S
-    while (running := _running(profile)) and time.monotonic() < deadline:
+    while (running := _running(profile(folder))) and time.monotonic() < deadline:
         for pid in running:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
+    with suppress(OSError):  # a browser that ends well has removed its socket, which lies elsewhere, and this link
+        shutil.rmtree((profile(folder) / "SingletonSocket").readlink().parent)
 
 
-def _running(profile: Path) -> list[int]:
-    """Processes that were started on the profile's folder; where there is no /proc, closing has to suffice."""
-    wanted = f"--user-data-dir={profile}".encode()
+def _running(own: Path) -> list[int]:
+    """Processes that were started on this profile; where there is no /proc, closing has to suffice."""
+    wanted = f"--user-data-dir={own}".encode()
     found = []
     for folder in PROCESSES.glob("[0-9]*"):
         with suppress(OSError):

@@ -16,6 +16,8 @@ from typing import Any
 PAGE = Path(__file__).with_name("page")
 LOOPBACK = "127.0.0.1"
 LARGEST_ANSWER_BYTES = 1 << 28
+POLL_S = 0.05
+"""How long closing the server may take."""
 TYPES: Mapping[str, str] = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -69,7 +71,7 @@ def served(site: Site) -> Iterator[Answer]:
     handler = _handler(site, received)
     server = ThreadingHTTPServer((LOOPBACK, 0), handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, name="page server", daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(POLL_S,), name="page server", daemon=True)
     thread.start()
     base = f"http://{LOOPBACK}:{server.server_address[1]}/{site.secret}/"
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,7 @@ LONGEST_LINE = 200
 
 def show(
     browser: str,
-    profile: str,
+    folder: str,
     page: str,
     runtimes: Mapping[str, str],
     model: str,
@@ -30,16 +32,25 @@ def show(
 ) -> dict[str, Any]:
     """Open the page, wait for its answer, and add the browser's `version`, `peakRssKb` and the end of the `console`.
 
-    The whole console goes to this process's standard output. Raises `DeviceError` when no answer comes.
+    The whole console goes to this process's standard output; what anyone writes goes below `folder`. Raises `DeviceError`
+    when no answer comes.
     """
     from playwright.sync_api import Error, TimeoutError, sync_playwright
 
+    environment = dict(
+        os.environ
+    )  # the browser's: its socket lies in TMPDIR, and the name of ours may be too long for one
+    os.environ["TMPDIR"] = folder  # Playwright leaves files behind when it is killed
     site = Site(Path(page), {name: Path(path) for name, path in runtimes.items()}, Path(model), job)
     console = Console()
     with served(site) as answer, sync_playwright() as playwright:
         try:
             context = playwright.chromium.launch_persistent_context(
-                profile, executable_path=browser, headless=True, args=chromium.arguments()
+                chromium.profile(Path(folder)),
+                executable_path=browser,
+                headless=True,
+                args=chromium.arguments(),
+                env=environment,
             )
         except Error as error:
             raise DeviceError(f"the browser does not start: {_line(error)}", hint=f"does {browser} start?") from None
@@ -48,7 +59,7 @@ def show(
         shown.on("pageerror", lambda error: _give_up(shown, console, error))
         try:
             with shown.expect_response(answer.result_url, timeout=within_s * 1e3):
-                shown.goto(answer.url)
+                shown.goto(answer.url, wait_until="commit", timeout=within_s * 1e3)
             return {**answer.received[0], "console": console.end(), **_about(context)}
         except TimeoutError:
             raise DeviceError(
@@ -59,7 +70,8 @@ def show(
             what = f"failed: {console.failures[0]}" if console.failures else f"is gone: {_line(error)}"
             raise DeviceError(f"the page {what}", hint=console.end()) from None
         finally:
-            context.close()
+            with suppress(Error):  # a browser that has crashed is closed
+                context.close()
 
 
 def _give_up(shown: Page, console: Console, error: Error) -> None:

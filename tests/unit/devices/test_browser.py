@@ -1,0 +1,122 @@
+"""The browser as a device: what is missing is said with the way to get it, and the runtime's profile is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from devices._browser import chromium
+from devices.browser import Browser, operator_times
+from edge.errors import DeviceError, NotExecutableHereError, ToolchainMissingError, UsageError
+from edge.protocol import TimingPlan
+
+PLAN = TimingPlan(warmup=0, runs=1)
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "small.onnx"
+    path.write_bytes(b"never opened")
+    return path
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """A Chromium by name, which tells its version."""
+    path = tmp_path / "chromium"
+    path.write_text("#!/bin/sh\necho Chromium 1.2.3.4 built on something 5\n")
+    path.chmod(0o755)
+    monkeypatch.setenv(chromium.CHOSEN, str(path))
+    return path
+
+
+def event(name: str, kind: str, us: int, category: str = "Node") -> dict[str, object]:
+    return {"cat": category, "name": name, "dur": us, "args": {"op_name": kind}}
+
+
+@pytest.mark.parametrize(
+    ("name", "able"), [("a.onnx", True), ("a.tflite", True), ("a.pte", False), ("a.mlpackage", False)]
+)
+def test_files_are_known_by_their_names(name, able):
+    assert Browser().can_run(Path(name)) is able
+
+
+def test_a_browser_and_playwright_are_ready(program):
+    (info,) = Browser().attached()
+    assert (info.id, info.kind, info.state, info.model) == ("browser", "browser", "ready", "Chromium 1.2.3.4")
+
+
+def test_a_browser_without_playwright_says_what_it_needs(program, model, monkeypatch, tmp_path):
+    monkeypatch.setattr(chromium, "installed_version", lambda name: None)
+    monkeypatch.setattr("devices.browser.installed_version", lambda name: None)
+    assert [info.state for info in Browser().attached()] == ["needs playwright"]
+    with pytest.raises(ToolchainMissingError) as error:
+        Browser().time(model, PLAN, log=tmp_path / "log")
+    assert "pip install 'edge-toolchain[browser]'" in error.value.hint
+
+
+def test_without_a_browser_nothing_is_attached_and_the_way_to_get_one_is_said(model, monkeypatch, tmp_path):
+    monkeypatch.delenv(chromium.CHOSEN, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(chromium, "MAC", tmp_path / "none")
+    assert Browser().attached() == ()
+    with pytest.raises(ToolchainMissingError, match="no Chromium") as error:
+        Browser().time(model, PLAN, log=tmp_path / "log")
+    assert "apt-get install chromium" in error.value.hint
+
+
+def test_a_chosen_browser_that_is_no_program_is_named(model, monkeypatch, tmp_path):
+    monkeypatch.setenv(chromium.CHOSEN, str(tmp_path))
+    with pytest.raises(ToolchainMissingError, match="which is no program"):
+        Browser().time(model, PLAN, log=tmp_path / "log")
+
+
+def test_a_file_of_another_kind_is_refused_with_those_that_run(tmp_path):
+    path = tmp_path / "small.pte"
+    path.touch()
+    with pytest.raises(NotExecutableHereError) as error:
+        Browser().time(path, PLAN, log=tmp_path / "log")
+    assert ".onnx and .tflite" in error.value.hint
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="there is no"):
+        Browser().time(tmp_path / "none.onnx", PLAN, log=tmp_path / "log")
+
+
+def test_there_is_no_choice_of_browsers(model, tmp_path):
+    with pytest.raises(DeviceError, match="none is 'firefox'"):
+        Browser("firefox").time(model, PLAN, log=tmp_path / "log")
+
+
+def test_litert_js_tells_no_operators(tmp_path):
+    path = tmp_path / "small.tflite"
+    path.touch()
+    with pytest.raises(UsageError, match="does not tell the times"):
+        Browser().operators(path, PLAN, log=tmp_path / "log")
+
+
+def test_the_median_of_each_node_after_the_warm_up_in_order():
+    runs = [[9000, 8000], [10, 500], [30, 700], [20, 600]]
+    kernels = [event(f"{name}_kernel_time", kind, us) for run in runs
+               for (name, kind), us in zip((("conv", "Conv"), ("add", "Add")), run, strict=True)]  # fmt: skip
+    profile = json.dumps([event("model_run", "", 1, "Session"), *kernels, event("conv_fence_before", "Conv", 7)])
+    assert [(each.name, each.type, each.ms) for each in operator_times(profile, 1)] == [
+        ("conv", "Conv", 0.02),
+        ("add", "Add", 0.6),
+    ]
+
+
+@pytest.mark.parametrize("profile", ["", "[", "{}x", "[1]", '[{"cat": "Node"}]', "null"])
+def test_a_profile_that_cannot_be_read_is_the_devices_fault(profile):
+    with pytest.raises(DeviceError, match="cannot be read"):
+        operator_times(profile, 0)
+
+
+def test_only_root_goes_without_the_sandbox(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert "--no-sandbox" not in chromium.arguments()
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert "--no-sandbox" in chromium.arguments()
