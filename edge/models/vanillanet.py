@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import cast
 
@@ -19,55 +18,11 @@ from torch import Tensor, nn
 from edge.errors import ConversionError, UsageError
 from edge.models.catalog import entry
 from edge.models.fold import fold_conv_bn, merge_pointwise, require_no_batchnorm
+from edge.models.vanillanet_config import STEM_KERNEL, VARIANTS, VanillaNetConfig
 from edge.suggest import unknown
 
 BN_EPS = 1e-6
 """The authors' epsilon (models.md §9.8), not torch's."""
-
-SERIES_KERNEL = 7
-"""Side of the window of shifted activations that a series-informed activation sums: 2·3 + 1."""
-
-STEM_KERNEL = 4
-"""Side of the stem's convolution, in pixels."""
-
-
-@dataclass(frozen=True, slots=True)
-class VanillaNetConfig:
-    """What tells one variant from another.
-
-    `widths`: channels of the stem, then of each block; `strides`: one per block, taken by a max pool. `pooled_sides`:
-    where given, the strided blocks pool to maps of these sides instead, whatever they get. `stem_padding` is in pixels.
-    """
-
-    widths: tuple[int, ...]
-    strides: tuple[int, ...]
-    pooled_sides: tuple[int, ...] = ()
-    stem_stride: int = 4
-    stem_padding: int = 0
-
-    def wider(self, factor: float) -> VanillaNetConfig:
-        return replace(self, widths=tuple(int(width * factor) for width in self.widths))
-
-
-def _deep(repeats: int) -> VanillaNetConfig:
-    """VanillaNet-8 and deeper: `repeats` blocks of 2048 channels keep the map's size."""
-    widths = (512, 512, 1024, *(2048,) * (repeats + 1), 4096, 4096)
-    return VanillaNetConfig(widths, (1, 2, 2, *(1,) * repeats, 2, 1))
-
-
-VARIANTS: Mapping[str, VanillaNetConfig] = {
-    "vanillanet_5": VanillaNetConfig((512, 1024, 2048, 4096), (2, 2, 2)),
-    "vanillanet_6": VanillaNetConfig((512, 1024, 2048, 4096, 4096), (2, 2, 2, 1)),
-    "vanillanet_7": VanillaNetConfig((512, 512, 1024, 2048, 4096, 4096), (1, 2, 2, 2, 1)),
-    **{f"vanillanet_{repeats + 7}": _deep(repeats) for repeats in range(1, 7)},
-    "vanillanet_13_x1_5": _deep(6).wider(1.5),
-    # stem and pools as in the authors' code at its head (6aaf731), which gives the published 48.9 GMACs; older code differs
-    "vanillanet_13_x1_5_ada_pool": replace(
-        _deep(6).wider(1.5), pooled_sides=(38, 19, 10), stem_stride=3, stem_padding=1
-    ),
-    # ours: maps of 8, 4 and 2 at 32 pixels
-    "vanillanet_mini": VanillaNetConfig((128, 128, 256, 512), (1, 2, 2)),
-}
 
 
 class LeakSchedule(StrEnum):
@@ -88,18 +43,19 @@ def leak_at(epoch: int, decay_epochs: int, schedule: LeakSchedule = LeakSchedule
 class SeriesActivation(nn.Module):
     """A weighted sum of a ReLU's neighbours, normalised: (B, C, H, W) to the same."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, series: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(channels, 1, SERIES_KERNEL, SERIES_KERNEL))
+        self.series = series
+        self.weight = nn.Parameter(torch.empty(channels, 1, 2 * series + 1, 2 * series + 1))
         self.bn = _norm(channels)
         nn.init.trunc_normal_(self.weight, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.bn(F.conv2d(torch.relu(x), self.weight, padding=SERIES_KERNEL // 2, groups=len(self.weight)))
+        return self.bn(F.conv2d(torch.relu(x), self.weight, padding=self.series, groups=len(self.weight)))
 
     def deploy(self) -> MergedActivation:
         with torch.device("meta"):
-            merged = MergedActivation(len(self.weight))
+            merged = MergedActivation(len(self.weight), self.series)
         merged.weight, merged.bias = self.weight, None
         folded = fold_conv_bn(merged, self.bn)
         merged.weight, merged.bias = folded.weight, folded.bias
@@ -109,8 +65,8 @@ class SeriesActivation(nn.Module):
 class MergedActivation(nn.Conv2d):
     """A series-informed activation for inference: (B, C, H, W) to the same."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, channels, SERIES_KERNEL, padding=SERIES_KERNEL // 2, groups=channels)
+    def __init__(self, channels: int, series: int) -> None:
+        super().__init__(channels, channels, 2 * series + 1, padding=series, groups=channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(torch.relu(x))
@@ -119,13 +75,13 @@ class MergedActivation(nn.Conv2d):
 class VanillaBlock(nn.Module):
     """Two 1x1 convolutions, a pool and an activation: (B, C, H, W) to (B, C', H', W')."""
 
-    def __init__(self, channels: int, out_channels: int, pool: nn.Module) -> None:
+    def __init__(self, channels: int, out_channels: int, pool: nn.Module, series: int) -> None:
         super().__init__()
         self.leak = 1.0
         self.conv1 = nn.Sequential(nn.Conv2d(channels, channels, 1), _norm(channels))
         self.conv2 = nn.Sequential(nn.Conv2d(channels, out_channels, 1), _norm(out_channels))
         self.pool = pool
-        self.act = SeriesActivation(out_channels)
+        self.act = SeriesActivation(out_channels, series)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv2(F.leaky_relu(self.conv1(x), self.leak))
@@ -139,11 +95,11 @@ class VanillaBlock(nn.Module):
 class MergedBlock(nn.Module):
     """A block for inference: (B, C, H, W) to (B, C', H', W')."""
 
-    def __init__(self, channels: int, out_channels: int, pool: nn.Module) -> None:
+    def __init__(self, channels: int, out_channels: int, pool: nn.Module, series: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, out_channels, 1)
         self.pool = pool
-        self.act = MergedActivation(out_channels)
+        self.act = MergedActivation(out_channels, series)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.pool(self.conv(x)))
@@ -161,8 +117,8 @@ class DeployedVanillaNet(nn.Module):
 
     def __init__(self, config: VanillaNetConfig, *, num_classes: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_stem_convolution(config), MergedActivation(config.widths[0]))
-        self.stages = nn.Sequential(*(MergedBlock(*block) for block in _blocks(config)))
+        self.stem = nn.Sequential(_stem_convolution(config), MergedActivation(config.widths[0], config.series))
+        self.stages = nn.Sequential(*(MergedBlock(*block, config.series) for block in _blocks(config)))
         self.cls = nn.Sequential(GlobalMean(), nn.Identity(), nn.Conv2d(config.widths[-1], num_classes, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -182,8 +138,8 @@ class VanillaNet(nn.Module):
         self.leak = 1.0
         stem, last = config.widths[0], config.widths[-1]
         self.stem1 = nn.Sequential(_stem_convolution(config), _norm(stem))
-        self.stem2 = nn.Sequential(nn.Conv2d(stem, stem, 1), _norm(stem), SeriesActivation(stem))
-        self.stages = nn.Sequential(*(VanillaBlock(*block) for block in _blocks(config)))
+        self.stem2 = nn.Sequential(nn.Conv2d(stem, stem, 1), _norm(stem), SeriesActivation(stem, config.series))
+        self.stages = nn.Sequential(*(VanillaBlock(*block, config.series) for block in _blocks(config)))
         self.cls1 = nn.Sequential(GlobalMean(), nn.Identity(), nn.Conv2d(last, num_classes, 1), _norm(num_classes))
         self.cls2 = nn.Sequential(nn.Conv2d(num_classes, num_classes, 1))
         for module in self.modules():
@@ -257,19 +213,12 @@ def _config(name: str, image_size: tuple[int, int] | None) -> VanillaNetConfig:
     if name not in VARIANTS:
         raise unknown("model", name, VARIANTS)
     config, size = VARIANTS[name], image_size or (entry(name).input_size,) * 2
-    least = _least_side(config)
-    if min(size) < least:
+    if min(size) < config.least_side:
         raise UsageError(
             f"{name} cannot take images of {size[0]}x{size[1]} pixels",
-            hint=f"its pools need images of at least {least} pixels on both sides",
+            hint=f"its pools need images of at least {config.least_side} pixels on both sides",
         )
     return config
-
-
-def _least_side(config: VanillaNetConfig) -> int:
-    """The smallest image side, in pixels, that leaves each pool a map as large as what it makes of it."""
-    side = config.pooled_sides[0] if config.pooled_sides else math.prod(config.strides)
-    return (side - 1) * config.stem_stride + STEM_KERNEL - 2 * config.stem_padding
 
 
 def _blocks(config: VanillaNetConfig) -> Iterator[tuple[int, int, nn.Module]]:

@@ -210,7 +210,7 @@ def test_the_batch_norms_have_the_published_epsilon():
 
 
 def test_a_series_activation_sums_a_window_of_rectified_neighbours():
-    act, x = SeriesActivation(2).eval(), pictures(1, 2, 9, 9)
+    act, x = SeriesActivation(2, 3).eval(), pictures(1, 2, 9, 9)
     windows = F.unfold(torch.relu(x), 7, padding=3).reshape(1, 2, 49, 81)
     expected = (windows * act.weight.reshape(2, 49, 1)).sum(2).reshape(1, 2, 9, 9)
     torch.testing.assert_close(act(x), expected / (1 + 1e-6) ** 0.5)
