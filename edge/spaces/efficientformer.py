@@ -40,7 +40,6 @@ SMALL = Table(
     VARIANTS["efficientformer_mini"],
 )
 FULL = Table(  # every 16 channels in the first stage only: a latency table measures each pair of neighbouring widths
-
     (range(32, 97, 16), range(64, 193, 32), range(128, 385, 32), range(256, 769, 64)),
     (6, 6, 18, 8),
     VARIANTS["efficientformer_l1"],
