@@ -34,6 +34,8 @@ class Browser(Device):
     the browser's own processes need a core too.
     """
 
+    here = True
+
     def attached(self) -> tuple[DeviceInfo, ...]:
         path = chromium.found()
         if path is None:
