@@ -35,10 +35,13 @@ def able(path: Path) -> tuple[str, ...]:
 
 
 def each(commands: Sequence[Sequence[str]]) -> list[Mapping[str, Any]]:
-    """The JSON documents that `edge COMMAND… --json` prints, run all at once; of one that fails, that of its error."""
+    """The JSON documents that these commands of `edge` print, run all at once; of one that fails, that of its error.
+
+    Each command says `--json`.
+    """
     running = [
         subprocess.Popen(
-            [sys.executable, "-P", "-m", "edge", *command, "--json"], stdout=subprocess.PIPE,
+            [sys.executable, "-P", "-m", "edge", *command], stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is passed on below, once
         )
         for command in commands

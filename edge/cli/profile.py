@@ -66,7 +66,9 @@ def _profile_on_all(artifact: Path, words: list[str], *, as_json: bool, quiet: b
     from edge import at_once
 
     addresses = at_once.able(artifact)
-    documents = at_once.each([["profile", "--device", address, *words, "--", str(artifact)] for address in addresses])
+    documents = at_once.each(
+        [["profile", "--json", "--device", address, *words, "--", str(artifact)] for address in addresses]
+    )
     if as_json:
         profiles = [{"device": address, **each} for address, each in zip(addresses, documents, strict=True)]
         emit("profile", {"artifact": str(artifact), "profiles": profiles})
