@@ -233,11 +233,9 @@ def test_a_runner_for_another_processor_is_not_executable_there(attach, edges_ad
 
 @pytest.mark.parametrize(
     "script",
-    ["echo hallo", "true", "echo '{\"runs\": 3}'", "head -c 1000 /dev/urandom", "echo '[]'", "exit 7",
-     f"echo '{scripted_runner.report([])}'", f"echo '{scripted_runner.report([(100, 5), (50, 5)])}'",
-     f"echo '{scripted_runner.report([(100, -5), (200, 5)])}'", f"echo '{scripted_runner.report([(100, 0)])}'"],
-    ids=["words", "nothing", "half", "noise", "a list", "a failure", "no runs", "a clock that goes back",
-         "a negative run", "a run of nothing"],
+    ["true", "exit 7", "head -c 1000 /dev/urandom", f"echo '{scripted_runner.report([(100, 5), (50, 5)])}'",
+     f"echo '{scripted_runner.report([(100, -5), (200, 5)])}'"],
+    ids=["nothing", "a failure", "noise", "a clock that goes back", "a negative run"],
 )  # fmt: skip
 def test_rubbish_is_an_error_and_never_a_number(attach, edges_adb, model, tmp_path, script):
     require_error(attach(PHONE), model, scripted_runner.folder_of(script, tmp_path / "runner"), "litert")
