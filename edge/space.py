@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from random import Random
@@ -39,6 +40,13 @@ class Block:
         return f"{self.kind}{options} {'x'.join(map(str, self.input))}>{'x'.join(map(str, self.output))}"
 
 
+def at_share(values: Sequence[int], share: float) -> int:
+    """The value nearest to `share` (0 to 1) of the way along `values`. Raises `UsageError` for another share."""
+    if not 0 <= share <= 1:
+        raise UsageError(f"{share} is no share of the way to the largest network", hint="it lies between 0 and 1")
+    return values[math.floor(share * (len(values) - 1) + 0.5)]
+
+
 class SearchSpace(ABC):
     """One family of networks. A file of `edge/spaces` defines exactly one subclass; its name is the file's name.
 
@@ -56,7 +64,7 @@ class SearchSpace(ABC):
     @property
     @abstractmethod
     def choices(self) -> Mapping[str, tuple[Choice, ...]]:
-        """Every choice by name with what it may be, cheapest first."""
+        """Every choice by name with what it may be, first what takes the least time."""
 
     @property
     @abstractmethod
@@ -95,12 +103,19 @@ class SearchSpace(ABC):
         return True
 
     def smallest(self) -> ModelSpec:
-        """Every choice at its cheapest."""
+        """Every choice at what takes the least time."""
         return self.canonical(ModelSpec(self.name, {name: values[0] for name, values in self.choices.items()}))
 
     def largest(self) -> ModelSpec:
-        """Every choice at its dearest."""
+        """Every choice at what takes the most time."""
         return self.canonical(ModelSpec(self.name, {name: values[-1] for name, values in self.choices.items()}))
+
+    @abstractmethod
+    def uniform(self, share: float) -> ModelSpec:
+        """Widths and depths all `share` (0 to 1) of the way from their smallest to their largest, the design unchanged.
+
+        The way to scale a family by hand, which a search must beat. Raises `UsageError` for another share.
+        """
 
     def draw(self, random: Random) -> ModelSpec:
         """A point at random: each choice on its own, evenly."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from edge.models.efficientformer_config import VARIANTS, EfficientFormerConfig
 from edge.models.stage_maps import stage_maps
-from edge.space import Block, SearchSpace, Shape
+from edge.space import Block, SearchSpace, Shape, at_share
 from edge.spaces._stages import Four, FourChoices, blocks_of, drawn_blocks, is_small, stem_strides, width_of
 from edge.spec import Choice, ModelSpec
 
@@ -88,6 +88,12 @@ class EfficientFormer(SearchSpace):
             if attends and choices[name] == POOLS:
                 choices[name] = ATTENDS
         return ModelSpec(self.name, choices)
+
+    def uniform(self, share: float) -> ModelSpec:
+        """Half of the last stage's blocks are 3-D, or one more: in the released networks it is a quarter to all."""
+        widths = [at_share(widths, share) for widths in self._table.widths]
+        depths = [at_share(range(1, most + 1), share) for most in self._table.depths]
+        return self._spec(widths, [range(depth) for depth in depths], -(-depths[3] // 2))
 
     def draw(self, random: Random) -> ModelSpec:
         """Widths, depths and the number of 3-D blocks are drawn evenly, then which blocks stay."""

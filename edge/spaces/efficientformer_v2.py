@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge.models.efficientformer_v2_config import VARIANTS, EfficientFormerV2Config, Expansions, require_even
 from edge.models.stage_maps import stage_maps
-from edge.space import Block, SearchSpace, Shape
+from edge.space import Block, SearchSpace, Shape, at_share
 from edge.spaces._stages import Four, FourChoices, blocks_of, drawn_blocks, is_small, stem_strides, width_of
 from edge.spec import Choice, ModelSpec
 
@@ -91,6 +91,12 @@ class EfficientFormerV2(SearchSpace):
         """No more attention than the deeper one of the two last stages has blocks."""
         deepest = max(sum(spec.choices[name] != ABSENT for name in self._blocks(stage)) for stage in (2, 3))
         return ModelSpec(self.name, {**spec.choices, "attention": min(int(spec.choices["attention"]), deepest)})
+
+    def uniform(self, share: float) -> ModelSpec:
+        """Every expansion is 4, and half of the last stage's blocks have attention, as is about so in the released."""
+        widths = [at_share(widths, share) for widths in self._table.widths]
+        e1, e2, e3, e4 = ((EXPANSIONS[-1],) * at_share(range(1, most + 1), share) for most in self._table.depths)
+        return self._spec(widths, (e1, e2, e3, e4), min(-(-len(e4) // 2), self._table.attention_blocks))
 
     def draw(self, random: Random) -> ModelSpec:
         """Widths, depths, expansions and attention are drawn evenly, and which blocks stay."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import UsageError
 from edge.models.efficientvit_config import VARIANTS, EfficientViTConfig
-from edge.space import Block, SearchSpace, Shape
+from edge.space import Block, SearchSpace, Shape, at_share
 from edge.spec import Choice, ModelSpec
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WHATS = ("width", "depth", "heads")
 HEADS = (2, 3, 4)
+"""More heads take more time, one waiting for the other, though they have fewer weights."""
 PATTERNS = ((3, 3, 3, 3), (5, 3, 3, 3), (7, 5, 3, 3), (5, 5, 5, 5))
 """The kernel of each head's query, the patterns of the hand-made members and the cheapest one."""
 
@@ -93,6 +94,16 @@ class EfficientViT(SearchSpace):
         most = max(int(choices[f"stage{number}.heads"]) for number in (1, 2, 3))
         used = _kernels(choices["kernels"])[:most]
         choices["kernels"] = next(_text(pattern) for pattern in PATTERNS if pattern[:most] == used)
+        return ModelSpec(self.name, choices)
+
+    def uniform(self, share: float) -> ModelSpec:
+        """Heads and kernels are those of the hand-made M4 and windows half a map, as in all of the family."""
+        design = VARIANTS["efficientvit_m4"]
+        (window, _), stages = self.choices["window"], zip(self._table.widths, DEPTHS, design.heads, strict=True)
+        choices: dict[str, Choice] = {"kernels": _text(design.kernels), "window": window}
+        for number, (widths, most, heads) in enumerate(stages, start=1):
+            of_stage = (at_share(widths, share), at_share(range(1, most + 1), share), heads)
+            choices |= {f"stage{number}.{what}": value for what, value in zip(WHATS, of_stage, strict=True)}
         return ModelSpec(self.name, choices)
 
     def config(self, spec: ModelSpec) -> EfficientViTConfig:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import UsageError
 from edge.models.vanillanet_config import STEM_KERNEL, VARIANTS, VanillaNetConfig
-from edge.space import Block, SearchSpace, Shape
+from edge.space import Block, SearchSpace, Shape, at_share
 from edge.spec import Choice, ModelSpec
 
 if TYPE_CHECKING:
@@ -86,6 +86,13 @@ class VanillaNet(SearchSpace):
     def canonical(self, spec: ModelSpec) -> ModelSpec:
         """The same: every choice matters."""
         return spec
+
+    def uniform(self, share: float) -> ModelSpec:
+        """Activations reach as far as in every hand-made network."""
+        choices: dict[str, Choice] = {"series": SERIES[-1]}
+        for stage, (widths, depths) in enumerate(zip(self._table.widths, self._table.depths, strict=True)):
+            choices |= dict(zip(_names(stage), (at_share(widths, share), at_share(depths, share)), strict=True))
+        return ModelSpec(self.name, choices)
 
     def config(self, spec: ModelSpec) -> VanillaNetConfig:
         """The sizes of the network. Raises `UsageError` for no point of this space."""

@@ -203,13 +203,30 @@ def test_a_point_builds_a_network_that_trains_and_answers(name: str) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", NAMES)
-def test_the_smallest_and_the_largest_bound_every_drawn_network(name: str, size: tuple[int, int]) -> None:
+def test_the_smallest_network_is_far_from_the_largest(name: str, size: tuple[int, int]) -> None:
     of = space(name, size)
     with torch.device("meta"):
         least, most = params(of.build(of.smallest())), params(of.build(of.largest()))
-        for seed in range(5):
-            assert least <= params(of.build(of.draw(Random(seed)))) <= most
     assert least < most / 4
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", NAMES)
+def test_uniform_scaling_grows_step_by_step_from_small_to_large(name: str, size: tuple[int, int]) -> None:
+    of = space(name, size)
+    scaled = dict.fromkeys(of.uniform(step / 40) for step in range(41))
+    with torch.device("meta"):
+        sizes = [params(of.build(spec)) for spec in scaled]
+        assert sizes[-1] <= params(of.build(of.largest()))
+    assert len(sizes) >= 5
+    assert all(small < large for small, large in pairwise(sizes))
+
+
+@pytest.mark.parametrize("share", [-0.01, 1.01, float("nan")])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_share_beyond_the_space_is_refused(name: str, share: float) -> None:
+    with pytest.raises(UsageError, match="no share"):
+        space(name).uniform(share)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (224, 224)])

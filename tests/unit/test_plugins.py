@@ -23,6 +23,12 @@ def test_an_unknown_target_suggests_the_nearest():
     assert "tflite" in caught.value.hint
 
 
+def test_an_unknown_search_space_suggests_the_nearest():
+    with pytest.raises(UnknownNameError, match="no search space named 'efficientvit2'") as caught:
+        plugins.space("efficientvit2", (32, 32), 10)
+    assert "efficientvit" in caught.value.hint
+
+
 def test_a_missing_toolchain_is_one_sentence_with_the_install_command(monkeypatch):
     monkeypatch.setattr(plugins, "installed_version", lambda distribution: None)
     with pytest.raises(ToolchainMissingError, match="not installed") as caught:
