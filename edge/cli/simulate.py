@@ -111,6 +111,11 @@ def simulate(
 
         if trace is not None:
             raise UsageError("--explore writes no trace", hint="simulate one design with --trace")
+        if model.ddr.master:
+            raise UsageError(
+                "--explore knows no masters: only the event engine does, at twenty designs a second",
+                hint="explore without them, or with a constant --contention, and simulate the design you choose with them",
+            )
         if batch_tasks or prefetch_experts or urgent:
             raise UsageError(
                 "--explore looks at one frame of one task", hint="leave out batches, predictions and urgency"

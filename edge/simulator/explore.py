@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, partial
+from multiprocessing import Pool
 from typing import Any
 
 from edge.errors import UsageError
@@ -242,8 +242,8 @@ def explore(workload: Workload, base: Chip, space: Space, task: str, processes: 
     if processes == 1:
         parts = [evaluate(block) for block in space.blocks()]
     else:
-        with ProcessPoolExecutor(processes) as pool:
-            parts = list(pool.map(evaluate, space.blocks()))
+        with Pool(processes) as pool:  # the block's end, also after Ctrl-C or a signal, ends its processes
+            parts = pool.map(evaluate, space.blocks(), chunksize=1)
     seconds = time.perf_counter() - started
     evaluated = [each for part in parts for each in part]
     points = tuple(each for each in evaluated if isinstance(each, Point))

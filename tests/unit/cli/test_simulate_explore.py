@@ -78,3 +78,10 @@ def test_a_trace_of_many_designs_is_refused(capsys, tmp_path):
 def test_a_chip_on_which_its_own_design_does_not_fit_is_refused(capsys):
     assert run(["simulate", "edge-moe", "--chip", "toy", "--explore"]) == 2
     assert "does not fit" in capsys.readouterr().err
+
+
+def test_memory_masters_are_refused_rather_than_explored_for_minutes(capsys, tmp_path):
+    masters = tmp_path / "masters.toml"
+    masters.write_text('[[master]]\nname = "display"\nbytes = 64\nperiod_us = 10.0\nbytes_per_cycle = 1\n')
+    assert run(["simulate", *TOY, "--masters", str(masters)]) == 2
+    assert "--explore knows no masters" in capsys.readouterr().err
