@@ -16,8 +16,9 @@ from devices._runners import runner_for
 from edge.device_state import DeviceInfo, DeviceState
 from edge.errors import DeviceError, NotExecutableHereError, UsageError
 from edge.machine import Finished, Machine
+from edge.measurement import Measurement, Source
 from edge.operator_times import OperatorTime
-from edge.protocol import Bench, Round, TimingPlan
+from edge.protocol import Bench, Round, TimingPlan, timed
 
 CORES = "grep -H '' /sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq; command -v taskset >/dev/null"
 SMALL_S = 20.0
@@ -125,6 +126,24 @@ def bench(machine: Machine, model: Path, plan: TimingPlan, log: Path) -> Iterato
         yield MachineBench(machine, info, runner, program, name, pinned, log)
     finally:
         machine.leave()
+
+
+def measurement(ready: MachineBench, plan: TimingPlan, source: Source) -> Measurement:
+    """Time the file by the plan. Raises what `MachineBench.round` raises."""
+    result = timed(ready, plan)
+    return Measurement(
+        device=f"{ready.info.id} ({ready.info.model or 'unknown model'})",
+        source=source,
+        runtime=ready.program.version,
+        threads=plan.threads,
+        samples_ms=result.samples_ms,
+        init_ms=result.init_ms,
+        peak_rss_kb=result.peak_rss_kb,
+        info=ready.info,
+        before=result.before,
+        during=result.during,
+        after=result.after,
+    )
 
 
 def biggest(max_khz: Mapping[int, int], threads: int) -> int:

@@ -11,13 +11,13 @@ from pathlib import Path
 from devices import _adb_client as adb
 from devices._adb import AdbMachine, Patience
 from devices._runners import BY_SUFFIX
-from devices._timing import MachineBench, bench
+from devices._timing import MachineBench, bench, measurement
 from edge.device import Device
 from edge.device_state import DeviceInfo
 from edge.errors import DeviceError, EdgeError, ToolchainMissingError
 from edge.measurement import Measurement, Source
 from edge.operator_times import OperatorTime
-from edge.protocol import TimingPlan, timed
+from edge.protocol import TimingPlan
 
 LISTING = Patience(answer_s=5, return_s=0)
 """A list shall not wait for a phone that does not answer."""
@@ -43,20 +43,7 @@ class Android(Device):
 
     def time(self, path: Path, plan: TimingPlan, *, log: Path) -> Measurement:
         with self._bench(path, plan, log) as (machine, ready):
-            result = timed(ready, plan)
-            return Measurement(
-                device=f"{ready.info.id} ({ready.info.model or 'unknown model'})",
-                source=Source.EMULATED if machine.emulated() else Source.MEASURED,
-                runtime=ready.program.version,
-                threads=plan.threads,
-                samples_ms=result.samples_ms,
-                init_ms=result.init_ms,
-                peak_rss_kb=result.peak_rss_kb,
-                info=ready.info,
-                before=result.before,
-                during=result.during,
-                after=result.after,
-            )
+            return measurement(ready, plan, Source.EMULATED if machine.emulated() else Source.MEASURED)
 
     def operators(self, path: Path, plan: TimingPlan, *, log: Path) -> tuple[OperatorTime, ...]:
         with self._bench(path, plan, log) as (_, ready):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
 
 from devices._runner import Runner
 from devices._runners.benchmark_model import BenchmarkModel
@@ -17,8 +16,6 @@ BY_NAME: dict[str, type[BenchmarkModel | ExecutorRunner]] = {
     BenchmarkModel.name: BenchmarkModel, ExecutorRunner.name: ExecutorRunner,
 }  # fmt: skip
 """Vendors' runners, by what stands in the name of their file (builders put the system before it)."""
-
-Kind = TypeVar("Kind", bound=Runner)
 
 
 def runner_for(model: Path, given: Path | None = None) -> Runner:
@@ -34,17 +31,18 @@ def runner_for(model: Path, given: Path | None = None) -> Runner:
     if given is None:
         return BY_SUFFIX[model.suffix]()
     if str(given) in BY_NAME and not given.exists():  # a name, for the one in the cache
-        return _of_suffix(BY_NAME[str(given)], model)()
+        _require_suffix(BY_NAME[str(given)], model)
+        return BY_NAME[str(given)]()
     kind = Litert if given.is_dir() else next((kind for name, kind in BY_NAME.items() if name in given.name), None)
     if kind is None:
         raise UsageError(
             f"{given} is not a runner that edge knows",
             hint=f"give a folder with our runner, or a file with {' or '.join(BY_NAME)} in its name",
         )
-    return _of_suffix(kind, model)(given)
+    _require_suffix(kind, model)
+    return kind(given)
 
 
-def _of_suffix(kind: type[Kind], model: Path) -> type[Kind]:
+def _require_suffix(kind: type[Runner], model: Path) -> None:
     if kind.suffix != model.suffix:
         raise UsageError(f"{kind.name} runs {kind.suffix} files, not {model.name}", hint="give another --runner")
-    return kind
