@@ -192,13 +192,25 @@ def test_a_block_has_the_same_lively_weights_every_time(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
-def test_a_point_builds_a_network_that_trains_and_answers(name: str) -> None:
-    of = space(name)
-    for spec in points(of):
-        network = of.build(spec).eval()
-        logits = network(torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+def test_the_deploy_form_of_a_point_computes_its_network(name: str) -> None:
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2
+    for spec in points(space(name)):
+        network = space(name).build(spec).eval()
+        randomise_statistics(network, 1)
+        logits = network(images)
         assert logits.shape == (2, CLASSES)
-        assert logits.isfinite().all()
+        assert logits.std() > 1e-3
+        assert (network.deploy()(images) - logits).norm() / logits.norm() < 1e-5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_reaches_every_weight_of_a_point(name: str) -> None:
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for spec in points(space(name)):
+        network = space(name).build(spec).train()
+        answers = network(images)
+        sum(each.square().sum() for each in (answers if isinstance(answers, tuple) else (answers,))).backward()
+        assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in network.parameters())
 
 
 @pytest.mark.parametrize("size", SIZES)
