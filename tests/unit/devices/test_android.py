@@ -171,6 +171,13 @@ def test_two_phones_and_no_serial_are_named_in_the_error(attach, edges_adb, mode
     assert all(as_found(phone) for phone in phones)
 
 
+def test_the_phone_may_be_named_as_for_adb_itself(attach, edges_adb, model, tmp_path, monkeypatch):
+    attach(PHONE)
+    monkeypatch.setenv("ANDROID_SERIAL", attach(PHONE).serial)
+    plan = TimingPlan(warmup=1, runs=5, runner=scripted_runner.good_folder(tmp_path / "runner"))
+    assert os.environ["ANDROID_SERIAL"] in Android().time(model, plan, log=tmp_path / "log").device
+
+
 def test_the_one_phone_needs_no_serial(attach, edges_adb, model, tmp_path):
     attach(PHONE)
     plan = TimingPlan(warmup=1, runs=5, runner=scripted_runner.good_folder(tmp_path / "runner"))
@@ -296,12 +303,12 @@ def test_a_file_that_no_phone_runs_says_who_can(tmp_path, capsys):
     assert "devices that can: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_after_an_interruption_the_phone_is_as_it_was_found(attach, edges_adb, model, tmp_path, number):
+@pytest.mark.parametrize(("number", "device"), [(signal.SIGINT, ""), (signal.SIGTERM, ""), (signal.SIGINT, "all")])
+def test_after_an_interruption_the_phone_is_as_it_was_found(attach, edges_adb, model, tmp_path, number, device):
     phone = attach(PHONE)
     runner = scripted_runner.folder_of("echo $$ >/started; sleep 1000", tmp_path / "runner")
-    words = ("profile", model, "--device", f"android:{phone.serial}", "--runner", runner)
-    running = subprocess.Popen([sys.executable, "-m", "edge", *map(str, words)], env=os.environ)
+    words = ("profile", model, "--device", device or f"android:{phone.serial}", "--runner", runner)
+    running = subprocess.Popen([sys.executable, "-m", "edge", *map(str, words)])
     latest = time.monotonic() + 60
     while not (phone.userland.root / "started").exists() and time.monotonic() < latest:
         time.sleep(0.05)
