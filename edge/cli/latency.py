@@ -40,6 +40,9 @@ def build(
         list[str] | None,
         typer.Option(metavar="SPEC.json|MEMBER", help="Only the blocks of this network; may be given several times."),
     ] = None,
+    networks: Annotated[
+        int | None, typer.Option(min=6, help="Only the blocks of so many random networks; default: of all.")
+    ] = None,
     budget: Budget = 0.25,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -57,7 +60,7 @@ def build(
     size = size_of(image_size) or (224, 224)
     chosen = plugins.space(space, size, classes)
     setup = Setup.of(chosen, device, target, _precision(Precision, precision), threads)
-    points = [spec_of(chosen, each) for each in spec or ()]
+    points = [*(spec_of(chosen, each) for each in spec or ()), *builder.drawn(chosen, networks or 0)]
     with log_folder() as logs, bench_of(chosen, setup, _effort(budget), logs / "latency.log") as bench:
         found = LatencyTable.create(table_file, bench.tag())
         blocks = [block for point in points for block in chosen.blocks(point)] or chosen.every_block()

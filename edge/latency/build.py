@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 
 BLOCKS_AT_ONCE = 16
 """Blocks that are exported, then timed in turns, then kept: what a kill can cost."""
-INTERCEPT_DRAWS = 6
-INTERCEPT_SEED = 7_000_003
-"""Of the networks that are timed for the intercept; a check never uses those networks."""
+INTERCEPT_NETWORKS = 6
+DRAW_SEED = 7_000_003
+"""Of the networks that a table is built from; a check never uses those that were timed whole for its intercept."""
+
+
+def drawn(space: SearchSpace, count: int) -> tuple[ModelSpec, ...]:
+    """`count` points at random, always the same ones; a longer list begins like a shorter one."""
+    random = Random(DRAW_SEED)
+    return tuple(space.draw(random) for _ in range(count))
 
 
 def build(bench: Bench, table: LatencyTable, blocks: Iterable[Block], progress: Progress) -> None:
@@ -32,7 +38,7 @@ def build(bench: Bench, table: LatencyTable, blocks: Iterable[Block], progress: 
         progress(f"block {done + 1} to {done + len(some)} of {len(missing)}")
         _measure(bench, table, some)
     known = table.networks()
-    if wanted := [spec for spec in _for_intercept(bench.space) if spec not in known]:
+    if wanted := [spec for spec in dict.fromkeys(drawn(bench.space, INTERCEPT_NETWORKS)) if spec not in known]:
         progress(f"{len(wanted)} whole networks for the intercept")
         _measure_networks(bench, table, wanted)
 
@@ -51,11 +57,6 @@ def _measure_networks(bench: Bench, table: LatencyTable, specs: Sequence[ModelSp
     for spec, time in bench.time(specs).items():
         timed = Timed(time.ms, time.passes[0].source, now(), {"network": time.samples_ms})
         table.put_network(spec, blocks[spec], timed)
-
-
-def _for_intercept(space: SearchSpace) -> tuple[ModelSpec, ...]:
-    random = Random(INTERCEPT_SEED)
-    return tuple(dict.fromkeys(space.draw(random) for _ in range(INTERCEPT_DRAWS)))
 
 
 def _portions(blocks: Sequence[Block]) -> Iterator[tuple[int, tuple[Block, ...]]]:

@@ -21,7 +21,8 @@ CLOSE = 0.10
 """A prediction is close within this share of what was measured (models.md §7.2)."""
 CLEAR = 2
 """Two networks differ clearly when their times differ by at least so many times the noise (models.md §7.3)."""
-DRAWS = 10_000
+DRAWS = 100_000
+"""Networks drawn at most; those with a block that the table does not know are passed over."""
 FEWEST = 4
 """Networks below which a rank correlation says nothing."""
 
@@ -94,7 +95,7 @@ def check(bench: Bench, table: LatencyTable, *, models: int, pairs: int, seed: i
 def held_out(
     space: SearchSpace, table: LatencyTable, models: int, pairs: int, seed: int
 ) -> tuple[list[ModelSpec], tuple[tuple[int, int], ...]]:
-    """Random networks, none of which the table was built with, and which of them are one choice apart."""
+    """Random networks of blocks that the table knows, none of them timed to build it, and which are one choice apart."""
     if models < FEWEST or 2 * pairs > models:
         raise UsageError(
             f"{models} networks with {pairs} pairs",
@@ -109,12 +110,15 @@ def held_out(
         spec = space.draw(random)
         other = space.mutate(spec, random)
         new = [spec, other] if len(places) < pairs else [spec]
-        if any(each in used or each in specs for each in new):
+        if any(each in used or each in specs or table.missing(space.blocks(each)) for each in new):
             continue
         if len(new) == 2:
             places.append((len(specs), len(specs) + 1))
         specs.update(dict.fromkeys(new))
-    raise UsageError(f"{space.name} has no {models} networks that the table never saw", hint="give fewer --models")
+    raise UsageError(
+        f"the table knows the blocks of no {models} networks that it was not built with",
+        hint="give fewer --models, or `edge latency build` the rest of the space",
+    )
 
 
 def spearman(left: Sequence[float], right: Sequence[float]) -> float:
