@@ -37,9 +37,9 @@ def show(
     """
     from playwright.sync_api import Error, TimeoutError, sync_playwright
 
-    environment = dict(
-        os.environ
-    )  # the browser's: its socket lies in TMPDIR, and the name of ours may be too long for one
+    environment: dict[str, str | float | bool] = {
+        **os.environ
+    }  # the browser's, whose socket in TMPDIR wants a short name
     os.environ["TMPDIR"] = folder  # Playwright leaves files behind when it is killed
     site = Site(Path(page), {name: Path(path) for name, path in runtimes.items()}, Path(model), job)
     console = Console()
