@@ -1,0 +1,43 @@
+"""A table of a small space, built, held against whole networks and refused on this host, in real runtimes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge.errors import UsageError
+from edge.latency.bench import Effort
+from edge.latency.build import build
+from edge.latency.check import check
+from edge.latency.start import bench_of
+from edge.latency.table import LatencyTable
+from edge.latency.tag import Setup
+from edge.protocol import TimingPlan
+from edge.spec import Precision
+from tests.fakes.toy_space import toy_space
+
+EFFORT = Effort(rounds=2, passes=2, plan=TimingPlan(warmup=1, runs=6, budget_s=0.1))
+
+
+@pytest.mark.parametrize("target", ["executorch", "tflite"])
+def test_a_table_of_this_host_knows_all_blocks_and_all_samples(target, tmp_path):
+    space = toy_space()
+    setup = Setup.of(space, "host", target, Precision.FP32, 1)
+    wanted = [*space.blocks(space.smallest()), *space.blocks(space.largest())]
+    with bench_of(space, setup, EFFORT, tmp_path / "log") as bench:
+        tag = bench.tag()
+        table = LatencyTable.create(tmp_path / "table.sqlite", tag)
+        build(bench, table, wanted, print)
+        assert not table.missing(wanted)
+        for timed in table.blocks().values():
+            assert timed.source.value == "measured"
+            for passes in timed.samples_ms.values():
+                assert [len(runs) for runs in passes] == [6] * 4
+        checked = check(bench, table, models=4, pairs=1, seed=0, progress=print)
+    assert len({row.spec for row in checked.rows} - {*table.networks()}) == 4
+    assert all(row.measured_ms > 0 for row in checked.rows)
+    assert checked.source == "measured"
+    other = replace(tag, runtime=f"{tag.runtime}.post1")
+    with pytest.raises(UsageError, match=tag.runtime):
+        LatencyTable.open(table.path, other)
