@@ -27,14 +27,16 @@ def space_of(setup: Setup) -> SearchSpace:
 def spec_of(space: SearchSpace, named: str) -> ModelSpec:
     """A member of the family by name, or the point in a JSON file. Raises `UsageError` for no point of `space`."""
     path = Path(named)
-    if path.suffix == ".json" or path.is_file():
+    if path.suffix == ".json" or path.exists():
         spec = _read(path)
-    elif named in space.members:
-        spec = space.members[named]
-    else:
-        raise unknown(f"member of {space.name} at {'x'.join(map(str, space.image_size))}", named, space.members)
-    space.check(spec)
-    return spec
+        space.check(spec)
+        return spec
+    size = "x".join(map(str, space.image_size))
+    if not space.members:
+        raise UsageError(f"{space.name} has no hand-made member at {size}", hint="give a SPEC.json")
+    if named not in space.members:
+        raise unknown(f"member of {space.name} at {size}", named, space.members)
+    return space.members[named]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from edge.latency.bench import Effort
 from edge.latency.start import bench_of, spec_of
 from edge.latency.tag import Setup
 from edge.spec import Precision
-from tests.fakes.toy_space import toy_space
+from tests.fakes.toy_space import ToySpace, toy_space
 
 
 def test_a_member_by_its_name_and_a_point_from_a_file(tmp_path):
@@ -58,3 +58,10 @@ def test_a_toolchain_that_is_missing_is_said(tmp_path, monkeypatch):
     setup = Setup.of(toy_space(), "host", "tflite", Precision.FP32, 1)
     with pytest.raises(ToolchainMissingError), bench_of(toy_space(), setup, Effort(), tmp_path / "log"):
         raise AssertionError
+
+
+def test_a_space_without_members_asks_for_a_file(monkeypatch):
+    monkeypatch.setattr(ToySpace, "members", {})
+    with pytest.raises(UsageError, match="no hand-made member at 16x16") as error:
+        spec_of(toy_space(), "toy_s")
+    assert "SPEC.json" in error.value.hint
