@@ -21,7 +21,7 @@ latency = typer.Typer(
 
 Table = Annotated[Path, typer.Option("--table", metavar="FILE", help="The table, an SQLite file.")]
 Budget = Annotated[
-    float, typer.Option(min=0.01, help="Seconds that one pass over one file may take; there are nine of each file.")
+    float, typer.Option(min=0.01, help="Seconds that one pass over one file may take; there are nine or more of each.")
 ]
 COMMAND = "latency"
 

@@ -33,11 +33,13 @@ Progress = Callable[[str], None]
 class Effort:
     """How much is timed: `rounds` starts of the runtime with `passes` over all files each, `plan.runs` of each at once.
 
-    A pass over one file ends early after `plan.budget_s` seconds.
+    A pass over one file ends early after `plan.budget_s` seconds. Few files get more passes, so that a round has at least
+    `turns` passes over a file: else a moment of other work on the machine could cover all of it.
     """
 
     rounds: int = 3
     passes: int = 3
+    turns: int = 200
     plan: TimingPlan = field(default_factory=lambda: TimingPlan(warmup=3, runs=25, budget_s=0.25))
 
 
@@ -78,10 +80,11 @@ class Bench:
         self._export([content for content in wanted if content not in self._files])
         passes: dict[Some, list[Measurement]] = {content: [] for content in wanted}
         device, random = plugins.device(self.setup.address), Random(seed)
+        turns = max(self.effort.passes, -(-self.effort.turns // max(1, len(wanted))))
         for _ in range(self.effort.rounds):
             random.shuffle(wanted)  # what stands before a file, or at the end of a round, changes
             paths = [self._files[content] for content in wanted]
-            found = device.time_in_turns(paths, self.effort.plan, passes=self.effort.passes, log=self.log)
+            found = device.time_in_turns(paths, self.effort.plan, passes=turns, log=self.log)
             for content, measurements in zip(wanted, found, strict=True):
                 passes[content].extend(measurements)
         times = {content: FileTime(tuple(measured)) for content, measured in passes.items()}

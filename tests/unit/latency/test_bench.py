@@ -1,0 +1,72 @@
+"""Files take turns on the device, each gets its quietest pass, and two devices are never mixed."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge import plugins
+from edge.device import Device
+from edge.errors import DeviceError
+from edge.latency.bench import Bench, Effort, FileTime
+from edge.latency.tag import Setup
+from edge.protocol import TimingPlan
+from edge.spec import Precision
+from tests.fakes.toy_space import measurement, toy_space
+
+
+class Clockwork(Device):
+    """Remembers the order of timings; its runtime may change on the way."""
+
+    def __init__(self, runtimes=("toy 1.0",)):
+        super().__init__()
+        self.runtimes, self.order = runtimes, []
+
+    def attached(self):
+        return ()
+
+    def can_run(self, path):  # noqa: ARG002
+        return True
+
+    def time(self, path, plan, *, log):  # noqa: ARG002
+        self.order.append(path.name)
+        return measurement((1.0, 2.0, 3.0), runtime=self.runtimes[min(len(self.order), len(self.runtimes)) - 1])
+
+
+@pytest.fixture
+def timed(tmp_path, monkeypatch):
+    """Time the three networks of `toy_space`'s first draws on a clockwork, without exporting anything."""
+
+    def timed(clockwork, **effort):
+        space = toy_space()
+        specs = [space.smallest(), space.largest(), space.uniform(0)]
+        setup = Setup.of(space, "toy", "tflite", Precision.FP32, 1)
+        bench = Bench(space, setup, tmp_path, tmp_path / "log", Effort(plan=TimingPlan(runs=3), **effort))
+        bench._files.update({spec: tmp_path / f"{place}.tflite" for place, spec in enumerate(specs[:2])})
+        monkeypatch.setattr(plugins, "device", lambda address: clockwork)
+        return bench.time(specs)
+
+    return timed
+
+
+def test_each_pass_goes_over_all_files_before_the_next(timed):
+    clockwork = Clockwork()
+    times = timed(clockwork, rounds=2, passes=3, turns=1)
+    assert len(times) == 2
+    assert [len(time.passes) for time in times.values()] == [6, 6]
+    turns = [set(clockwork.order[first : first + 2]) for first in range(0, 12, 2)]
+    assert turns == [{"0.tflite", "1.tflite"}] * 6
+
+
+def test_few_files_get_more_passes(timed):
+    times = timed(Clockwork(), rounds=1, passes=3, turns=15)
+    assert [len(time.passes) for time in times.values()] == [8, 8]
+
+
+def test_a_file_takes_the_least_median_of_its_passes():
+    passes = (measurement((5.0, 6.0, 7.0)), measurement((1.0, 3.0, 9.0)), measurement((4.0, 4.0, 4.0)))
+    assert FileTime(passes).ms == 3.0
+
+
+def test_a_device_that_changes_on_the_way_is_refused(timed):
+    with pytest.raises(DeviceError, match="changed meanwhile"):
+        timed(Clockwork(("toy 1.0", "toy 1.0", "toy 2.0")), rounds=1, passes=2, turns=1)
