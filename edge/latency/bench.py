@@ -100,12 +100,20 @@ class Bench:
         return Tag.found(self.setup, measured)
 
     def _export(self, contents: Sequence[Content]) -> None:
-        """Each worker process converts its share one after another: starting a vendor's converter costs seconds."""
+        """Each worker process converts its share one after another: starting a vendor's converter costs seconds.
+
+        Long files and short ones are shared out evenly.
+        """
         workers = min(os.cpu_count() or 1, len(contents))
+        contents = sorted(contents, key=self._length, reverse=True)
         with ThreadPoolExecutor(max(1, workers)) as pool:
             shares = [contents[first::workers] for first in range(workers)]
             for exported in pool.map(self._export_share, shares):
                 self._files.update(exported)
+
+    def _length(self, content: Content) -> int:
+        """Blocks inside."""
+        return len(self.space.blocks(content) if isinstance(content, ModelSpec) else content)
 
     def _export_share(self, contents: Sequence[Content]) -> dict[Content, Path]:
         recipe = Recipe(self.setup.target, self.setup.precision)
