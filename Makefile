@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 DEVICE_TOOLS := adb chromium g++ gcc-aarch64-linux-gnu libc6-dev-arm64-cross openssh-client openssh-server qemu-user-static
 
-.PHONY: demo test device-tools browser-runtimes check unit parity e2e adbd-conformance coreml-conformance all-models benchmark clean
+.PHONY: demo test device-tools device-runtimes check unit parity e2e adbd-conformance coreml-conformance all-models benchmark clean
 
 demo: $(READY)  ## train a small network on real digits, export it everywhere, verify, report
 	$(BIN)/edge demo --out demo
@@ -20,8 +20,9 @@ device-tools:  ## Debian's adb, qemu, compilers, browser and ssh, without which 
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(DEVICE_TOOLS) >/dev/null; \
 	else echo "not root on Debian: tests that need one of $(DEVICE_TOOLS) are skipped where it is missing"; fi
 
-browser-runtimes: $(READY)  ## what the browser device runs, from npm into the cache; without it, its tests are skipped
-	$(BIN)/python -m devices._browser
+device-runtimes: $(READY)  ## LiteRT.js and onnxruntime-web from npm, LiteRT for arm64 from PyPI; without them, tests are skipped
+	-$(BIN)/python -m devices._browser
+	-$(BIN)/python -m devices._runners
 
 check: $(READY)  ## style, types, and which package may import which
 	$(BIN)/ruff check .

@@ -114,9 +114,9 @@ def bench(machine: Machine, model: Path, plan: TimingPlan, log: Path) -> Iterato
     if not model.is_file():
         raise UsageError(f"there is no file {model}", hint="give a file that `edge export` wrote")
     runner = runner_for(model, plan.runner)
-    info = machine.info()
-    program = runner.program(info)
     try:
+        info = machine.info()
+        program = runner.program(info)
         machine.prepare()
         pinned = _pinned(machine, plan.threads)
         for local, remote in program.files:
@@ -130,19 +130,12 @@ def bench(machine: Machine, model: Path, plan: TimingPlan, log: Path) -> Iterato
 
 def measurement(ready: MachineBench, plan: TimingPlan, source: Source) -> Measurement:
     """Time the file by the plan. Raises what `MachineBench.round` raises."""
-    result = timed(ready, plan)
-    return Measurement(
+    return timed(ready, plan).measurement(
         device=f"{ready.info.id} ({ready.info.model or 'unknown model'})",
         source=source,
         runtime=ready.program.version,
         threads=plan.threads,
-        samples_ms=result.samples_ms,
-        init_ms=result.init_ms,
-        peak_rss_kb=result.peak_rss_kb,
         info=ready.info,
-        before=result.before,
-        during=result.during,
-        after=result.after,
     )
 
 

@@ -51,18 +51,12 @@ class Browser(Device):
         bench = _Bench(path, log)
         result = timed(bench, plan)
         version = bench.answers[0].version
-        return Measurement(
+        return result.measurement(
             device=f"browser (Chromium {version}, {processor()})",
             source=Source.MEASURED,
             runtime=_runtime(RUNTIMES[path.suffix], bench.answers),
             threads=plan.threads,
-            samples_ms=result.samples_ms,
-            init_ms=result.init_ms,
-            peak_rss_kb=result.peak_rss_kb,
             info=_info("ready", f"Chromium {version}"),
-            before=result.before,
-            during=result.during,
-            after=result.after,
         )
 
     def operators(self, path: Path, plan: TimingPlan, *, log: Path) -> tuple[OperatorTime, ...]:

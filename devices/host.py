@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from devices import _here_runner
@@ -16,7 +16,7 @@ from edge.device_state import DeviceInfo, DeviceState
 from edge.errors import BadArtifactError, DeviceError
 from edge.measurement import Measurement
 from edge.operator_times import OperatorTime
-from edge.protocol import Bench, Round, TimingPlan, timed
+from edge.protocol import Bench, Round, Timed, TimingPlan, timed
 
 TELLING = {Litert.suffix: Litert}
 """Runners that tell the times of operators, for files whose runtime in Python does not; by the files' suffix."""
@@ -38,10 +38,8 @@ class Host(Device):
         if self.which:
             raise DeviceError(f"there is only one host, not {self.which!r}", hint="write --device host")
         check_threads(plan.threads)
-        result = timed(_HostBench(path, log), plan)
-        found = Round(result.samples_ms, result.init_ms, result.peak_rss_kb)
-        measured = self._measurement(path, plan, found)
-        return replace(measured, before=result.before, during=result.during, after=result.after)
+        bench = _HostBench(path, log)
+        return self._measurement(path, plan, timed(bench, plan), bench.precisions)
 
     def time_in_turns(
         self, paths: Sequence[Path], plan: TimingPlan, *, passes: int, log: Path
@@ -55,7 +53,12 @@ class Host(Device):
         found = worker.run(_job("edge.tasks:measure_in_turns", arguments, f"{len(paths)} files", plan, log))
         return tuple(
             tuple(
-                self._measurement(path, plan, Round(tuple(samples), file["init_ms"], found["peak_rss_kb"]))
+                self._measurement(
+                    path,
+                    plan,
+                    Timed(tuple(samples), file["init_ms"], found["peak_rss_kb"], None, (), None),
+                    (file["precision"],),
+                )
                 for samples in file["passes"]
             )
             for path, file in zip(paths, found["files"], strict=True)
@@ -69,30 +72,31 @@ class Host(Device):
         found = worker.run(_job("edge.tasks:measure_operators", arguments, path.name, plan, log))
         return tuple(OperatorTime(**each) for each in found)
 
-    def _measurement(self, path: Path, plan: TimingPlan, found: Round) -> Measurement:
+    def _measurement(self, path: Path, plan: TimingPlan, found: Timed, precisions: Sequence[str]) -> Measurement:
+        """`precisions` are those that loading the file once or more found in it."""
         exporter = plugins.exporter_for(path)
-        return Measurement(
+        return found.measurement(
             device=f"host ({processor()})",
             source=exporter.timed_as(),
             runtime=exporter.executed_by(),
             threads=plan.threads,
-            samples_ms=found.samples_ms,
-            init_ms=found.init_ms,
-            peak_rss_kb=found.peak_rss_kb,
+            precision=precisions[0],
             info=self.attached()[0],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _HostBench(Bench):
-    """A file that this machine's own runtimes load."""
+    """A file that this machine's own runtimes load; `precisions` are those that the rounds found in it."""
 
     path: Path
     log: Path
+    precisions: list[str] = field(default_factory=list)
 
     def round(self, plan: TimingPlan) -> Round:
         arguments = {"path": str(self.path), "warmup": plan.warmup, "runs": plan.runs, "threads": plan.threads}
         found = worker.run(_job("edge.tasks:measure", arguments, self.path.name, plan, self.log))
+        self.precisions.append(found["precision"])
         return Round(tuple(found["samples_ms"]), found["init_ms"], found["peak_rss_kb"])
 
     def state(self) -> DeviceState:

@@ -43,8 +43,5 @@ class Linux(Device):
         if not self.which:
             raise UsageError("which board?", hint="write linux:USER@HOST, or linux:USER@HOST:PORT")
         machine = SshMachine(self.which, keep=plan.keep)
-        try:
-            with bench(machine, path, plan, log) as ready:
-                yield machine, ready
-        finally:
-            machine.leave()  # also where there is no runner for it, or nothing to run
+        with bench(machine, path, plan, log) as ready:
+            yield machine, ready

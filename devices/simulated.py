@@ -41,7 +41,7 @@ class Simulated(Device):
             threads=1,
             samples_ms=(timeline.latency_ms,) * plan.runs,
             init_ms=0,
-            peak_rss_kb=0,
+            peak_rss_kb=None,
         )
 
 

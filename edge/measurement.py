@@ -28,7 +28,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Latencies of one file on one device, batch 1, in ms; start-up time in ms and peak memory of the process in kB.
+    """Latencies of one file on one device, batch 1, in ms; start-up in ms, and peak memory of the process in kB where told.
 
     `info` is what the device was, `before`, `during` and `after` the states it was in, where it shows them.
     """
@@ -39,7 +39,7 @@ class Measurement:
     threads: int
     samples_ms: tuple[float, ...]
     init_ms: float
-    peak_rss_kb: int
+    peak_rss_kb: int | None
     precision: str = ""
     info: DeviceInfo | None = None
     before: DeviceState | None = None

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.device_state import DeviceState
+from edge.device_state import DeviceInfo, DeviceState
 from edge.errors import DeviceError
-from edge.measurement import interval_is_wide
+from edge.measurement import Measurement, Source, interval_is_wide
 
 SAMPLE_EVERY_S = 1.0
 """How often the device is looked at during a round; a look costs it little, though not nothing (devices sheet §4.3)."""
@@ -44,11 +44,14 @@ class TimingPlan:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One start of a runtime: latencies and start-up in ms, peak memory in kB. Raises `DeviceError` for impossible times."""
+    """One start of a runtime: latencies and start-up in ms, peak memory in kB where it is told.
+
+    Raises `DeviceError` for impossible times.
+    """
 
     samples_ms: tuple[float, ...]
     init_ms: float
-    peak_rss_kb: int
+    peak_rss_kb: int | None
 
     def __post_init__(self) -> None:
         wrong = [ms for ms in self.samples_ms if not (math.isfinite(ms) and ms > 0)]
@@ -77,10 +80,19 @@ class Timed:
 
     samples_ms: tuple[float, ...]
     init_ms: float
-    peak_rss_kb: int
+    peak_rss_kb: int | None
     before: DeviceState | None
     during: tuple[DeviceState, ...]
     after: DeviceState | None
+
+    def measurement(
+        self, *, device: str, source: Source, runtime: str, threads: int, info: DeviceInfo, precision: str = ""
+    ) -> Measurement:
+        """With what was timed, and where; `precision` where the file was looked into for it."""
+        return Measurement(
+            device, source, runtime, threads, self.samples_ms, self.init_ms, self.peak_rss_kb, precision, info,
+            self.before, self.during, self.after,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +112,7 @@ def timed(bench: Bench, plan: TimingPlan, clock: Clock = Clock()) -> Timed:
         while not rounds or _worth_another(rounds, plan, clock.now_s() - started):
             rounds.append(bench.round(plan))
     samples_ms = tuple(sample for each in rounds for sample in each.samples_ms)
-    peak_rss_kb = max(each.peak_rss_kb for each in rounds)
+    peak_rss_kb = max((each.peak_rss_kb for each in rounds if each.peak_rss_kb is not None), default=None)
     return Timed(samples_ms, rounds[0].init_ms, peak_rss_kb, before, tuple(during), bench.state())
 
 

@@ -101,7 +101,8 @@ def measure(path: str, warmup: int, runs: int, threads: int) -> dict[str, Any]:
         runner(inputs)
     samples_ms = [_time_ms(runner, inputs) for _ in range(runs)]
     peak_rss_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"samples_ms": samples_ms, "init_ms": init_ms, "peak_rss_kb": peak_rss_kb}
+    precision = _precision(Path(path))
+    return {"samples_ms": samples_ms, "init_ms": init_ms, "peak_rss_kb": peak_rss_kb, "precision": precision}
 
 
 def measure_in_turns(
@@ -113,13 +114,20 @@ def measure_in_turns(
     """
     _pin(threads)
     loaded = [_loaded(Path(path), threads) for path in paths]
-    files: list[dict[str, Any]] = [{"init_ms": init_ms, "passes": []} for _, _, init_ms in loaded]
+    files: list[dict[str, Any]] = [
+        {"init_ms": init_ms, "precision": _precision(Path(path)), "passes": []}
+        for path, (_, _, init_ms) in zip(paths, loaded, strict=True)
+    ]
     for _ in range(passes):
         for (runner, inputs, _), file in zip(loaded, files, strict=True):
             for _ in range(warmup):
                 runner(inputs)
             file["passes"].append(_times_ms(runner, inputs, runs, pass_s))
     return {"files": files, "peak_rss_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+
+
+def _precision(path: Path) -> str:
+    return plugins.exporter_for(path).card(path).precision.value
 
 
 def _loaded(path: Path, threads: int) -> tuple[Runner, list[NDArray[Any]], float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from devices._runner import Invocation, Program, Runner
@@ -64,7 +64,7 @@ class BenchmarkModel(Runner):
         try:
             starts = _starts(finished.stdout)
             samples_ms = tuple(_sample_ms(text) for text in starts)
-            return Round(samples_ms, _init_ms(starts[0]), round(max(_overall_mb(text) for text in starts) * MIB_KB))
+            return Round(samples_ms, _init_ms(starts[0]), _peak_kb(starts))
         except ValueError as error:
             raise rubbish(self.name, str(error), finished) from error
 
@@ -123,9 +123,10 @@ def _init_ms(text: str) -> float:
     raise ValueError("it prints no time of its initialisation")
 
 
-def _overall_mb(text: str) -> float:
-    match = OVERALL_MB.search(text)
-    return 0.0 if match is None else _number(match[1], least=0)
+def _peak_kb(starts: Sequence[str]) -> int | None:
+    """The largest footprint that a start tells of; None where none does."""
+    told = [_number(match[1], least=0) for text in starts if (match := OVERALL_MB.search(text)) is not None]
+    return round(max(told) * MIB_KB) if told else None
 
 
 def _number(text: str, least: float = 1e-9) -> float:

@@ -35,7 +35,6 @@ PLAN = re.compile(r"^edge: (\d+) warm-ups, (\d+) runs$", re.MULTILINE)
 LOADED = re.compile(r"\bModel loaded in (\S+) ms\.")
 ITERATION = re.compile(r"\bIteration (\d+) of (\d+): (\S+) ms")
 TOTAL = re.compile(r"\bModel executed successfully (\d+) time\(s\)(?: in (\S+) ms)?")
-NOT_TOLD_KB = 0
 
 
 class ExecutorRunner(Runner):
@@ -116,7 +115,7 @@ def _round(log: str) -> Round:
     loaded = LOADED.findall(log)
     if len(loaded) > 1:
         raise ValueError("it loads the file more than once")
-    return Round(samples_ms[warmup:], _number(loaded[0]) if loaded else 0.0, NOT_TOLD_KB)
+    return Round(samples_ms[warmup:], _number(loaded[0]) if loaded else 0.0, None)
 
 
 def _total_only(executed: int, total_ms: str) -> DeviceError:

@@ -41,7 +41,7 @@ GONE_WITHIN_S = 10.0
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: make device-tools"),
     pytest.mark.skipif(installed_version("playwright") is None, reason="no Playwright: pip install -e '.[browser]'"),
-    pytest.mark.skipif(any(map(missing, Runtime)), reason="nothing for the page to run: make browser-runtimes"),
+    pytest.mark.skipif(any(map(missing, Runtime)), reason="nothing for the page to run: make device-runtimes"),
 ]
 
 

@@ -42,7 +42,7 @@ def read(text: str, exit_code: int = 0) -> Round:
 
 
 def test_warm_ups_are_left_out_and_the_rest_are_samples():
-    assert read(log()) == Round((2.0, 2.125, 2.0625), 12.5, 0)
+    assert read(log()) == Round((2.0, 2.125, 2.0625), 12.5, None)
 
 
 def test_a_build_that_tells_the_total_only_is_refused_with_its_mean():
