@@ -13,6 +13,30 @@ from edge.protocol import TimingPlan
 from edge.spec import Precision
 from tests.fakes.toy_space import measurement, toy_space
 
+QUIET, BUSY = 2.0, 3.0
+
+
+class Restless(Device):
+    """Quiet in its third and fourth round, busy otherwise."""
+
+    def __init__(self):
+        super().__init__()
+        self.rounds = []
+
+    def attached(self):
+        return ()
+
+    def can_run(self, path):  # noqa: ARG002
+        return True
+
+    def time(self, path, plan, *, log):  # noqa: ARG002
+        raise AssertionError
+
+    def time_in_turns(self, paths, plan, *, passes, log):  # noqa: ARG002
+        self.rounds.append(len(paths))
+        ms = QUIET if len(self.rounds) in {3, 4} else BUSY + len(self.rounds)
+        return tuple((measurement((ms,)),) * passes for _ in paths)
+
 
 class Clockwork(Device):
     """Remembers the order of timings; its runtime may change on the way."""
@@ -70,3 +94,10 @@ def test_a_file_takes_the_least_median_of_its_passes():
 def test_a_device_that_changes_on_the_way_is_refused(timed):
     with pytest.raises(DeviceError, match="changed meanwhile"):
         timed(Clockwork(("toy 1.0", "toy 1.0", "toy 2.0")), rounds=1, passes=2, turns=1)
+
+
+def test_a_least_time_that_no_other_round_confirms_is_timed_again(timed):
+    device = Restless()
+    times = timed(device, rounds=3, passes=1, turns=1)
+    assert device.rounds == [2, 2, 2, 2]
+    assert [time.ms for time in times.values()] == [QUIET, QUIET]
