@@ -91,10 +91,10 @@ class Exporter(ABC):
     def time_operators(
         self,
         path: Path,
-        inputs: Sequence[NDArray[Any]],
+        inputs: Sequence[NDArray[Any]],  # noqa: ARG002
         *,
-        warmup: int,
-        runs: int,
+        warmup: int,  # noqa: ARG002
+        runs: int,  # noqa: ARG002
         threads: int = 1,  # noqa: ARG002
     ) -> tuple[OperatorTime, ...]:
         """The median time of each operator over `runs`, in the order of execution.
