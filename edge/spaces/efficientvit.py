@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from edge.errors import UsageError
 from edge.models.efficientvit_config import VARIANTS, EfficientViTConfig
 from edge.space import Block, SearchSpace, Shape, at_share
+from edge.spaces._sized import fitting
 from edge.spec import Choice, ModelSpec
 
 if TYPE_CHECKING:
@@ -53,13 +53,7 @@ class EfficientViT(SearchSpace):
 
     def __init__(self, image_size: tuple[int, int], num_classes: int) -> None:
         super().__init__(image_size, num_classes)
-        fitting = [table for table in TABLES if min(image_size) >= table.least_side]
-        if not fitting:
-            raise UsageError(
-                f"{self.name} has no networks for pictures of {image_size[0]}x{image_size[1]} pixels",
-                hint=f"both sides must be at least {TABLES[-1].least_side}",
-            )
-        self._table = fitting[0]
+        self._table = fitting(TABLES, image_size, self.name)
 
     @cached_property
     def choices(self) -> Mapping[str, tuple[Choice, ...]]:
