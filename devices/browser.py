@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import platform
-import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from devices._browser import chromium
 from devices._browser.ask import NAMES, RUNTIMES, Answer, Wanted, ask
@@ -17,12 +14,10 @@ from edge.device import Device
 from edge.device_state import DeviceInfo, DeviceState
 from edge.errors import DeviceError, UsageError
 from edge.measurement import Measurement, Source
+from edge.onnx_profile import operator_times
 from edge.operator_times import OperatorTime
 from edge.protocol import Bench, Round, TimingPlan, timed
 from edge.toolchain import installed_version
-
-KERNEL = "_kernel_time"
-"""How onnxruntime's profile names the event of a node's computation; what stands before it is the node."""
 
 
 class Browser(Device):
@@ -68,7 +63,12 @@ class Browser(Device):
                 hint="profile the same model exported with --target onnx, on the host, or without --ops",
             )
         answer = ask(path, Wanted.OPERATORS, plan, log=log)
-        return operator_times(str(answer.fields["profile"]), plan.warmup)
+        try:
+            return operator_times(str(answer.fields["profile"]), plan.warmup)
+        except ValueError as error:
+            raise DeviceError(
+                f"onnxruntime-web printed a profile that cannot be read: {error}", hint="profile on the host"
+            ) from None
 
     def _check(self, plan: TimingPlan) -> None:
         if self.which:
@@ -94,22 +94,6 @@ class _Bench(Bench):
 
     def state(self) -> DeviceState:
         return machine_state()
-
-
-def operator_times(profile: str, warmup: int) -> tuple[OperatorTime, ...]:
-    """Each node's median in ms over the runs after `warmup`, in the order of the first run. Raises `DeviceError`."""
-    durations: dict[tuple[str, str], list[float]] = {}
-    try:
-        events: list[dict[str, Any]] = json.loads(profile)
-        for event in events:
-            if event["cat"] == "Node" and event["name"].endswith(KERNEL):
-                node = event["name"].removesuffix(KERNEL), event["args"]["op_name"]
-                durations.setdefault(node, []).append(event["dur"] / 1e3)  # the profile is in µs
-    except (ValueError, KeyError, TypeError) as error:
-        raise DeviceError(
-            f"onnxruntime-web printed a profile that cannot be read: {error}", hint="profile on the host"
-        ) from None
-    return tuple(OperatorTime(name, kind, statistics.median(each[warmup:])) for (name, kind), each in durations.items())
 
 
 def _info(state: str, version: str) -> DeviceInfo:

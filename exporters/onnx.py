@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edge.card import KEY, Card
 from edge.errors import BadArtifactError, ConversionError
 from edge.exporter import Contents, Exporter, Runner
+from edge.onnx_profile import operator_times
 from edge.operator_times import OperatorTime
 from edge.parts import Parts
 from edge.spec import Precision, Recipe
@@ -87,8 +88,6 @@ class ONNX(Exporter):
         self, path: Path, inputs: Sequence[NDArray[Any]], *, warmup: int, runs: int, threads: int = 1
     ) -> tuple[OperatorTime, ...]:
         """As onnxruntime's own profile has them: the nodes that its optimiser left."""
-        from exporters._onnx_profile import operator_times
-
         model = _read(path)
         card = _card(model, path)
         feeds = {spec.name: value for spec, value in zip(card.inputs, inputs, strict=True)}
@@ -99,7 +98,7 @@ class ONNX(Exporter):
             session = _session(_computed(model, card), path, options)
             for _ in range(warmup + runs):
                 session.run(None, feeds)
-            return operator_times(Path(session.end_profiling()), warmup)
+            return operator_times(Path(session.end_profiling()).read_text(encoding="utf-8"), warmup)
 
     def take_apart(self, path: Path) -> Parts:
         model = _read(path)

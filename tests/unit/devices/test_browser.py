@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from devices._browser import chromium
-from devices.browser import Browser, operator_times
+from devices._browser.ask import Answer
+from devices.browser import Browser
 from edge.errors import DeviceError, NotExecutableHereError, ToolchainMissingError, UsageError
 from edge.protocol import TimingPlan
 
@@ -30,10 +30,6 @@ def program(tmp_path, monkeypatch):
     path.chmod(0o755)
     monkeypatch.setenv(chromium.CHOSEN, str(path))
     return path
-
-
-def event(name: str, kind: str, us: int, category: str = "Node") -> dict[str, object]:
-    return {"cat": category, "name": name, "dur": us, "args": {"op_name": kind}}
 
 
 @pytest.mark.parametrize(
@@ -98,21 +94,11 @@ def test_litert_js_tells_no_operators(tmp_path):
         Browser().operators(path, PLAN, log=tmp_path / "log")
 
 
-def test_the_median_of_each_node_after_the_warm_up_in_order():
-    runs = [[9000, 8000], [10, 500], [30, 700], [20, 600]]
-    kernels = [event(f"{name}_kernel_time", kind, us) for run in runs
-               for (name, kind), us in zip((("conv", "Conv"), ("add", "Add")), run, strict=True)]  # fmt: skip
-    profile = json.dumps([event("model_run", "", 1, "Session"), *kernels, event("conv_fence_before", "Conv", 7)])
-    assert [(each.name, each.type, each.ms) for each in operator_times(profile, 1)] == [
-        ("conv", "Conv", 0.02),
-        ("add", "Add", 0.6),
-    ]
-
-
-@pytest.mark.parametrize("profile", ["", "[", "{}x", "[1]", '[{"cat": "Node"}]', "null"])
-def test_a_profile_that_cannot_be_read_is_the_devices_fault(profile):
+def test_a_profile_that_cannot_be_read_is_the_devices_fault(model, tmp_path, monkeypatch):
+    answer = Answer({"profile": "[1]"}, 1.0, 640, "1.2.3.4")
+    monkeypatch.setattr("devices.browser.ask", lambda *_, **__: answer)
     with pytest.raises(DeviceError, match="cannot be read"):
-        operator_times(profile, 0)
+        Browser().operators(model, PLAN, log=tmp_path / "log")
 
 
 def test_only_root_goes_without_the_sandbox(monkeypatch):
