@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -10,16 +9,17 @@ from typing import Any
 
 from devices._runner import Invocation, Program, Runner
 from devices._runners import native, runtime
-from devices._runners.finished import require_success, rubbish
+from devices._runners.report import LONGEST_NS, Failures, Report, read, round_of
 from devices._runners.target import target_of
 from edge.device_state import DeviceInfo
-from edge.errors import BadArtifactError, DeviceError, EdgeError, InternalError, ToolchainMissingError
+from edge.errors import BadArtifactError, DeviceError, InternalError, ToolchainMissingError
 from edge.machine import Finished
 from edge.operator_times import OperatorTime
 from edge.protocol import Round, TimingPlan
 
 VERSION = "VERSION"
-FAILURES: dict[str, tuple[type[EdgeError], str]] = {
+RUNTIME = "LiteRT"
+FAILURES: Failures = {
     "arguments": (InternalError, "the runner and its adapter are not of one release: remove it from the cache"),
     "library": (
         ToolchainMissingError,
@@ -31,8 +31,6 @@ FAILURES: dict[str, tuple[type[EdgeError], str]] = {
 """What the runner could not do, by the stage that it names, and what may help."""
 BY_RUNTIME, BY_DELEGATE = 2, 8
 """Kinds of profiled events: an operator that LiteRT ran itself, and one that XNNPACK ran in its place."""
-LONGEST_NS = 10**15
-"""Eleven days: a longer run is a broken clock."""
 
 
 class Litert(Runner):
@@ -58,11 +56,7 @@ class Litert(Runner):
         ))  # fmt: skip
 
     def round(self, finished: Finished, results: Mapping[str, Path]) -> Round:  # noqa: ARG002
-        report = _report(finished)
-        try:
-            return Round(_samples_ms(report), _positive(report, "init_ms"), int(_positive(report, "peak_rss_kb")))
-        except (KeyError, TypeError, ValueError) as error:
-            raise rubbish(self.name, _why(error), finished) from error
+        return read(finished, RUNTIME, FAILURES, round_of)
 
     def operators_invocation(self, folder: PurePosixPath, model: str, plan: TimingPlan) -> Invocation:
         plain = self.invocation(folder, model, plan)
@@ -70,11 +64,7 @@ class Litert(Runner):
 
     def operators(self, finished: Finished, results: Mapping[str, Path]) -> tuple[OperatorTime, ...]:  # noqa: ARG002
         """The median over the runs, each known to 1 µs: operators far below that have 0."""
-        report = _report(finished)
-        try:
-            return _operators(report)
-        except (KeyError, TypeError, ValueError) as error:
-            raise rubbish(self.name, _why(error), finished) from error
+        return read(finished, RUNTIME, FAILURES, _operators)
 
 
 def _of_folder(folder: Path) -> Program:
@@ -97,45 +87,7 @@ def _program(runner: Path, library: Path, version: str) -> Program:
     return Program(((runner, native.NAME), (library, runtime.LIBRARY)), f"ai-edge-litert {version} (C API)")
 
 
-def _report(finished: Finished) -> Mapping[str, Any]:
-    """The JSON document of the last line. Raises for a process that failed, and for anything else."""
-    lines = finished.stdout.strip().splitlines()
-    try:
-        report = json.loads(lines[-1] if lines else "", parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        report = None
-    if isinstance(report, dict) and "error" in report and (stage := str(report.get("stage"))) in FAILURES:
-        kind, hint = FAILURES[stage]
-        raise kind(f"LiteRT on the device failed ({stage}): {report['error']}", hint=hint)
-    require_success(finished, Litert.name)
-    if not isinstance(report, dict):
-        raise rubbish(Litert.name, "it ends without a result", finished)
-    return report
-
-
-def _samples_ms(report: Mapping[str, Any]) -> tuple[float, ...]:
-    """Each run's duration; they must be as many as announced, and follow each other on the clock."""
-    runs = report["runs_ns"]
-    if not isinstance(runs, list) or report["runs"] != len(runs):
-        raise ValueError(f"{report['runs']} runs are announced, other than are given")
-    end_ns = 0
-    for start_ns, ns in runs:
-        if type(start_ns) is not int or type(ns) is not int:
-            raise ValueError("a time is not a whole number of ns")
-        if start_ns < end_ns or not 0 < ns < LONGEST_NS:
-            raise ValueError(f"a run of {ns} ns at {start_ns} ns, when the one before ended at {end_ns} ns")
-        end_ns = start_ns + ns
-    return tuple(ns * 1e-6 for _, ns in runs)
-
-
-def _positive(report: Mapping[str, Any], key: str) -> float:
-    value = report[key]
-    if type(value) not in (int, float) or not 0 < value < LONGEST_NS:
-        raise ValueError(f"{key} is {value!r}")
-    return float(value)
-
-
-def _operators(report: Mapping[str, Any]) -> tuple[OperatorTime, ...]:
+def _operators(report: Report) -> tuple[OperatorTime, ...]:
     runs = report["operators"]
     if not isinstance(runs, list) or len(runs) != report["runs"] or not runs:
         raise ValueError("the operators of another number of runs")
@@ -161,11 +113,3 @@ def _median_ms(microseconds: Sequence[Any] | Any) -> float:
     if any(type(value) is not int or not 0 <= value < LONGEST_NS for value in values):
         raise ValueError("an operator's time is not a whole number of µs")
     return statistics.median(values) * 1e-3
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no number")
-
-
-def _why(error: Exception) -> str:
-    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
