@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from edge.device_state import DeviceInfo
 from edge.errors import UsageError
-from edge.machine import Finished
+from edge.machine import Finished, Machine
 from edge.operator_times import OperatorTime
 from edge.protocol import Round, TimingPlan
 
@@ -40,6 +40,8 @@ class Runner(ABC):
     """What the user and a measurement call it."""
     suffix: ClassVar[str]
     """Of the model files that it runs."""
+    kinds: ClassVar[frozenset[str]] = frozenset({"android", "linux"})
+    """Of the devices on which it can run (`DeviceInfo.kind`)."""
 
     @abstractmethod
     def program(self, info: DeviceInfo) -> Program:
@@ -48,6 +50,13 @@ class Runner(ABC):
         Raises `ToolchainMissingError` that says exactly how to get it, and `NotExecutableHereError` for an ABI that it
         cannot have.
         """
+
+    def runtime(self, machine: Machine, program: Program) -> str:  # noqa: ARG002
+        """The runtime's name and version, asked of the machine, where `program` already lies, if it is the machine's own.
+
+        Raises `ToolchainMissingError` where the machine lacks it.
+        """
+        return program.version
 
     @abstractmethod
     def invocation(self, folder: PurePosixPath, model: str, plan: TimingPlan) -> Invocation:

@@ -41,6 +41,7 @@ class MachineBench(Bench):
     info: DeviceInfo
     runner: Runner
     program: Program
+    runtime: str
     model: str
     pinned: tuple[str, ...]
     log: Path
@@ -121,9 +122,10 @@ def bench(machine: Machine, model: Path, plan: TimingPlan, log: Path) -> Iterato
         pinned = _pinned(machine, plan.threads)
         for local, remote in program.files:
             machine.push(local, machine.folder / remote)
+        runtime = runner.runtime(machine, program)
         name = f"model{model.suffix}"  # beside the runner's files, whatever it is called here
         machine.push(model, machine.folder / name)
-        yield MachineBench(machine, info, runner, program, name, pinned, log)
+        yield MachineBench(machine, info, runner, program, runtime, name, pinned, log)
     finally:
         machine.leave()
 
@@ -133,7 +135,7 @@ def measurement(ready: MachineBench, plan: TimingPlan, source: Source) -> Measur
     return timed(ready, plan).measurement(
         device=f"{ready.info.id} ({ready.info.model or 'unknown model'})",
         source=source,
-        runtime=ready.program.version,
+        runtime=ready.runtime,
         threads=plan.threads,
         info=ready.info,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from devices import _adb_client as adb
 from devices._adb import AdbMachine, Patience
-from devices._runners import BY_SUFFIX
+from devices._runners import suffixes
 from devices._timing import MachineBench, bench, measurement
 from edge.device import Device
 from edge.device_state import DeviceInfo
@@ -39,7 +39,7 @@ class Android(Device):
             return tuple(pool.map(_listed, known, known.values()))
 
     def can_run(self, path: Path) -> bool:
-        return path.suffix in BY_SUFFIX
+        return path.suffix in suffixes("android")
 
     def time(self, path: Path, plan: TimingPlan, *, log: Path) -> Measurement:
         with self._bench(path, plan, log) as (machine, ready):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devices._runners import BY_SUFFIX
+from devices._runners import suffixes
 from devices._ssh import SshMachine
 from devices._timing import MachineBench, bench, measurement
 from edge.device import Device
@@ -28,7 +28,7 @@ class Linux(Device):
         return ()
 
     def can_run(self, path: Path) -> bool:
-        return path.suffix in BY_SUFFIX
+        return path.suffix in suffixes("linux")
 
     def time(self, path: Path, plan: TimingPlan, *, log: Path) -> Measurement:
         with self._bench(path, plan, log) as (machine, ready):

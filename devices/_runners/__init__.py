@@ -8,14 +8,22 @@ from devices._runner import Runner
 from devices._runners.benchmark_model import BenchmarkModel
 from devices._runners.executor_runner import ExecutorRunner
 from devices._runners.litert import Litert
+from devices._runners.onnx_wheel import OnnxWheel
 from edge.errors import NotExecutableHereError, UsageError
 
-BY_SUFFIX: dict[str, type[Litert | ExecutorRunner]] = {Litert.suffix: Litert, ExecutorRunner.suffix: ExecutorRunner}
+BY_SUFFIX: dict[str, type[Litert | ExecutorRunner | OnnxWheel]] = {
+    Litert.suffix: Litert, ExecutorRunner.suffix: ExecutorRunner, OnnxWheel.suffix: OnnxWheel,
+}  # fmt: skip
 """Who runs a file where the user does not say."""
 BY_NAME: dict[str, type[BenchmarkModel | ExecutorRunner]] = {
     BenchmarkModel.name: BenchmarkModel, ExecutorRunner.name: ExecutorRunner,
 }  # fmt: skip
 """Vendors' runners, by what stands in the name of their file (builders put the system before it)."""
+
+
+def suffixes(kind: str) -> frozenset[str]:
+    """Of the files that a runner runs on devices of a kind."""
+    return frozenset(suffix for suffix, runner in BY_SUFFIX.items() if kind in runner.kinds)
 
 
 def runner_for(model: Path, given: Path | None = None) -> Runner:

@@ -57,7 +57,8 @@ def test_files_with_a_runner_can_run():
     device = plugins.device("linux:board")
     assert device.can_run(Path("a.tflite"))
     assert device.can_run(Path("a.pte"))
-    assert not device.can_run(Path("a.onnx"))
+    assert device.can_run(Path("a.onnx"))
+    assert not device.can_run(Path("a.mlpackage"))
 
 
 def test_a_board_must_be_named(model, tmp_path):

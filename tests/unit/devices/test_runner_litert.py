@@ -208,5 +208,5 @@ def test_runners_are_chosen_by_the_file_and_by_the_user(tmp_path: Path):
         runner_for(Path("a.pte"), brought)
     with pytest.raises(UsageError, match="not a runner"):
         runner_for(Path("a.tflite"), Path("/bin/true"))
-    with pytest.raises(NotExecutableHereError, match=r"\.onnx"):
-        runner_for(Path("a.onnx"))
+    with pytest.raises(NotExecutableHereError, match=r"\.mlpackage"):
+        runner_for(Path("a.mlpackage"))
