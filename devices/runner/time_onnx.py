@@ -22,6 +22,8 @@ from typing import Any
 STAGES = {"library": 3, "model": 4, "run": 5}
 OLDEST = (1, 18)
 """Of onnxruntime: the first that reads files of IR version 10, which is what edge writes; 1.17.3 refuses them."""
+SILENT = "ORT_DISABLE_TELEMETRY"
+"""Keeps onnxruntime 1.29 and later from reporting home, and from leaving files for it (its pull request 27379)."""
 NUMPY = {"float": "float32", "double": "float64"}
 """ONNX's names of types that numpy names otherwise."""
 
@@ -48,6 +50,7 @@ def arguments() -> argparse.Namespace:
 
 def runtime() -> str:
     """The runtime's name and version."""
+    os.environ[SILENT] = "1"
     import numpy  # noqa: F401
     import onnxruntime
 

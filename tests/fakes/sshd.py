@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ StrictModes no
 UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
-SetEnv HOME="{home}" TMPDIR="{folder}" XDG_CACHE_HOME="{home}/cache"
+SetEnv HOME="{home}" TMPDIR="{folder}" XDG_CACHE_HOME="{home}/cache"{environment}
 """
 CLIENT_CONFIG = """
 Host *
@@ -56,8 +56,10 @@ class Sshd:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def started(cls, home: Path, folder: Path, within: tuple[str, ...] = ()) -> Self:
-        """A command that ends by `exec "$@"` may stand before it, as `within`."""
+    def started(
+        cls, home: Path, folder: Path, within: tuple[str, ...] = (), environment: Mapping[str, str] = {}
+    ) -> Self:
+        """A command that ends by `exec "$@"` may stand before it, as `within`; `environment` is the board's."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -65,7 +67,8 @@ class Sshd:
             subprocess.run(
                 ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(home / name)), check=True
             )
-        (home / "sshd_config").write_text(SERVER_CONFIG.format(home=home, port=port, folder=folder))
+        more = "".join(f' {name}="{value}"' for name, value in environment.items())
+        (home / "sshd_config").write_text(SERVER_CONFIG.format(home=home, port=port, folder=folder, environment=more))
         (home / "config").write_text(CLIENT_CONFIG.format(home=home))
         host_key = (home / "host_key.pub").read_text()
         (home / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}")

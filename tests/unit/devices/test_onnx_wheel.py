@@ -29,6 +29,7 @@ SAYS = {
 }  # fmt: skip
 FAKES = """
 import os, time
+assert os.environ["ORT_DISABLE_TELEMETRY"] == "1", "it would report home"
 __version__ = os.environ["VERSION"]
 class SessionOptions: pass
 class Ends: name, type, shape = "image", "tensor(float)", ["batch", 3]
