@@ -245,7 +245,7 @@ def test_a_runner_for_another_processor_is_not_executable_there(attach, edges_ad
     ids=["nothing", "a failure", "noise", "a clock that goes back", "a negative run"],
 )  # fmt: skip
 def test_rubbish_is_an_error_and_never_a_number(attach, edges_adb, model, tmp_path, script):
-    require_error(attach(PHONE), model, scripted_runner.folder_of(script, tmp_path / "runner"), "litert")
+    require_error(attach(PHONE), model, scripted_runner.folder_of(script, tmp_path / "runner"), "LiteRT")
 
 
 # --- the command line
