@@ -74,6 +74,7 @@ def _run_process(request: str, job: Job) -> int | None:
         "OMP_WAIT_POLICY": "PASSIVE",  # workers run side by side: a thread that waits must not spin
         "PYTHONHASHSEED": "0",
         "TF_CPP_MIN_LOG_LEVEL": "2",
+        "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime's wheels for Linux report home since 1.29
     }
     with job.log.open("ab") as log:
         process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections import Counter
@@ -162,22 +163,30 @@ def _computed(model: ModelProto, card: Card) -> ModelProto:
     return rounding(model) if card.precision is Precision.FP16 else model
 
 
-def _options(threads: int) -> SessionOptions:
+def _onnxruntime() -> Any:
+    """The runtime, which reports nothing home: its wheels for Linux do since 1.29 unless this is set before the import."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
+    return onnxruntime
+
+
+def _options(threads: int) -> SessionOptions:
+    options: SessionOptions = _onnxruntime().SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors only: they reach the user as ours
     return options
 
 
 def _session(model: ModelProto, path: Path, options: SessionOptions) -> InferenceSession:
-    import onnxruntime
-
+    providers = ["CPUExecutionProvider"]
     try:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session: InferenceSession = _onnxruntime().InferenceSession(
+            model.SerializeToString(), options, providers=providers
+        )
     except Exception as error:  # the exceptions of onnxruntime and of onnx share no base class
         raise BadArtifactError(f"onnxruntime refuses {path.name}: {_line(error)}", hint=AGAIN) from None
+    return session
 
 
 def _read(path: Path) -> ModelProto:

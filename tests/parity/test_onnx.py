@@ -242,3 +242,13 @@ def test_resizes_that_share_a_constant_can_be_halved(make_case, lower, exporter,
     path = lower(case, HALF, tmp_path / "twice.onnx")
     (found,), (wanted,) = exporter.load(path)([case.inputs[0].numpy()]), case.expected(case.inputs)
     assert np.abs(found - wanted).max() / wanted.std() < 1e-2
+
+
+def test_the_runtime_reports_nothing_home(file_of, tmp_path):
+    """Its wheels for Linux leave an identity of the machine and a session in these folders where they do."""
+    code = "import sys; from pathlib import Path; from edge import plugins; plugins.exporter('onnx').load(Path(sys.argv[1]))"
+    words = [sys.executable, "-c", code, str(file_of("classifier", SINGLE))]
+    environment = {**os.environ, "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run(words, check=True, env=environment)
+    assert not list(tmp_path.iterdir())

@@ -73,6 +73,7 @@ class _Command:
         self._process = process
         self._framing = framing
         self._written = 0
+        self._struck = False  # a fault strikes a command once, however much output it still has
 
     async def run(self) -> None:
         closed = asyncio.ensure_future(self._service.stream.closed.wait())
@@ -121,8 +122,9 @@ class _Command:
             (faults.stall_after_output, self._stall),
             (faults.kill_after_output, self._kill),
         )
-        for limit, strike in strikes:
+        for limit, strike in () if self._struck else strikes:
             if self._service.mishaps.strikes(self._service.name, limit, self._written + len(data)):
+                self._struck = True
                 await self._send(kind, data[: max(0, (limit or 0) - self._written)])
                 await self._service.stream.flushed()
                 await strike()
