@@ -31,3 +31,8 @@ def folder_of(script: str, folder: Path) -> Path:
 def good_folder(folder: Path) -> Path:
     """One that works; it lists the arguments that it was given in /arguments, one start a line."""
     return folder_of(f"""echo "$@" >>/arguments; echo '# working'; echo '{report()}'""", folder)
+
+
+def busy_folder(folder: Path) -> Path:
+    """One that is still at work a while after its first line, so that what strikes it then strikes in the middle."""
+    return folder_of(f"echo '# working'; sleep 3; echo '{report()}'", folder)

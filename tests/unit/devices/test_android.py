@@ -219,7 +219,7 @@ def test_a_full_phone_is_an_error(attach, edges_adb, model, tmp_path):
 def test_a_run_killed_by_the_phone_says_how_much_memory_there_is(attach, edges_adb, model, tmp_path):
     phone = faulty(attach, touching=THE_RUN, kill_after_output=1, times=1)
     with pytest.raises(DeviceError, match=r"killed on .*, probably for lack of memory") as error:
-        timed(phone, model, scripted_runner.good_folder(tmp_path / "runner"))
+        timed(phone, model, scripted_runner.busy_folder(tmp_path / "runner"))
     assert "3906 MB is available" in error.value.hint  # half of the phone's 8 000 000 kB
     assert as_found(phone)
 
