@@ -51,7 +51,7 @@ def each(commands: Sequence[Sequence[str]]) -> list[Mapping[str, Any]]:
     finally:
         for process in running:
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)  # not SIGINT, which a command in the background ignores
         for process in running:
             _ended(process)
 

@@ -15,6 +15,10 @@ GRACE_S = 1.0
 """How long a process may take to end by itself after the host has closed its stream (devices sheet §1.3)."""
 
 
+HEALTHY = ("env", "--default-signal=HUP,INT")
+"""Before a command: it must not ignore what the tests were started to ignore, as under nohup."""
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """`stdin` takes its input; `stderr` is None where it is merged into `stdout`."""
@@ -50,6 +54,7 @@ async def start_piped(userland: Userland, command: str, stderr: int) -> Process:
     """With pipes; `stderr` is `asyncio.subprocess.PIPE` or `.STDOUT`."""
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
+        *HEALTHY,
         *userland.argv(command),
         stdin=pipe,
         stdout=pipe,
@@ -70,7 +75,7 @@ async def start_on_terminal(userland: Userland, command: str) -> Process:
     try:
         setsid = shutil.which("setsid") or "setsid"
         child = await asyncio.create_subprocess_exec(
-            *(setsid, "--ctty", *userland.argv(command)),
+            *(*HEALTHY, setsid, "--ctty", *userland.argv(command)),
             stdin=its,
             stdout=its,
             stderr=its,

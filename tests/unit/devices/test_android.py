@@ -34,6 +34,8 @@ PHONE = replace(NEW, abi=THIS_MACHINES_ABI)
 HOSTILE = "a b'c\"d;$(touch x)`touch x`"
 SAMPLES_MS = pytest.approx([ns * 1e-6 for ns in scripted_runner.SAMPLES_NS])
 THE_RUN = "--runs"
+INTERRUPTIBLE = ("env", "--default-signal=INT")
+"""Before a command: a shell lets what it starts in the background ignore Ctrl-C, and all that this starts in turn."""
 """Stands in the one command that runs the model."""
 
 
@@ -308,7 +310,7 @@ def test_after_an_interruption_the_phone_is_as_it_was_found(attach, edges_adb, m
     phone = attach(PHONE)
     runner = scripted_runner.folder_of("echo $$ >/started; sleep 1000", tmp_path / "runner")
     words = ("profile", model, "--device", device or f"android:{phone.serial}", "--runner", runner)
-    running = subprocess.Popen([sys.executable, "-m", "edge", *map(str, words)])
+    running = subprocess.Popen([*INTERRUPTIBLE, sys.executable, "-m", "edge", *map(str, words)])
     latest = time.monotonic() + 60
     while not (phone.userland.root / "started").exists() and time.monotonic() < latest:
         time.sleep(0.05)

@@ -116,7 +116,9 @@ def test_a_runner_that_is_incomplete_leaves_nothing(board, model, tmp_path):
 def test_edge_that_is_interrupted_leaves_nothing(board, model, tmp_path, number):
     runner = plan(tmp_path, "exec sleep 300.0789").runner
     command = ("profile", str(model), "--device", f"linux:{board.which}", "--runner", str(runner))
-    edge = subprocess.Popen([sys.executable, "-m", "edge", *command], stderr=subprocess.PIPE)
+    edge = subprocess.Popen(
+        ["env", "--default-signal=INT", sys.executable, "-m", "edge", *command], stderr=subprocess.PIPE
+    )
     assert eventually(lambda: running("300.0789"))
     edge.send_signal(number)
     edge.communicate(timeout=60)
