@@ -13,6 +13,7 @@ from edge.cli.output import Json, Quiet, emit, table
 
 if TYPE_CHECKING:
     from edge.simulator.beyond import Finding
+    from edge.simulator.chip import Chip
     from edge.simulator.simulation import Simulation
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -76,7 +77,6 @@ def simulate(
     """Simulate a chip that switches between tasks: cycles, traffic, energy and stalls; every number is simulated."""
     from dataclasses import replace
 
-    from edge.errors import UsageError
     from edge.simulator import beyond
     from edge.simulator import masters as memory_masters
     from edge.simulator import schedule as schedules
@@ -109,17 +109,7 @@ def simulate(
     if explore:
         from edge.cli.exploration import print_exploration
 
-        if trace is not None:
-            raise UsageError("--explore writes no trace", hint="simulate one design with --trace")
-        if model.ddr.master:
-            raise UsageError(
-                "--explore knows no masters: only the event engine does, at twenty designs a second",
-                hint="explore without them, or with a constant --contention, and simulate the design you choose with them",
-            )
-        if batch_tasks or prefetch_experts or urgent:
-            raise UsageError(
-                "--explore looks at one frame of one task", hint="leave out batches, predictions and urgency"
-            )
+        _require_explorable(model, trace, beyond_one_frame=bool(batch_tasks or prefetch_experts or urgent))
         return print_exploration(work, model, way, chosen[0], html=html, as_json=as_json, quiet=quiet)
     arrivals = schedules.schedule(schedule, chosen, frames=frames, deadline_ms=deadline, seed=seed)
     result = simulation(work, model, way, chosen, arrivals)
@@ -134,6 +124,21 @@ def simulate(
     if model.ddr.master:
         findings.append(beyond.masters_finding(work, model, way, chosen))
     return _report(result, findings, trace=trace, html=html, as_json=as_json, quiet=quiet)
+
+
+def _require_explorable(chip: Chip, trace: Path | None, *, beyond_one_frame: bool) -> None:
+    """Raises `UsageError` for what an exploration of single designs cannot have."""
+    from edge.errors import UsageError
+
+    if trace is not None:
+        raise UsageError("--explore writes no trace", hint="simulate one design with --trace")
+    if chip.ddr.master:
+        raise UsageError(
+            "--explore knows no masters: only the event engine does, at twenty designs a second",
+            hint="explore without them, or with a constant --contention, and simulate the design you choose with them",
+        )
+    if beyond_one_frame:
+        raise UsageError("--explore looks at one frame of one task", hint="leave out batches, predictions and urgency")
 
 
 def _report(
