@@ -171,7 +171,7 @@ def test_core_ml_is_executed_and_timed_by_the_reference_runtime_which_says_so(fi
 def test_profile_says_where_the_number_came_from(files):
     timed = document("profile", files["tflite"], "--runs", "7")
     assert timed["source"] == "measured"
-    assert len(timed["samples_ms"]) == 7
+    assert len(timed["samples_ms"]) % 7 == 0  # rounds of seven, until the interval is tight
     assert timed["ci95_ms"][0] <= timed["median_ms"] <= timed["ci95_ms"][1]
 
 
