@@ -1,0 +1,1 @@
+"""The strategies of a search, one per file, found by file name."""
