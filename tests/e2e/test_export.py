@@ -169,9 +169,9 @@ def test_core_ml_is_executed_and_timed_by_the_reference_runtime_which_says_so(fi
 
 
 def test_profile_says_where_the_number_came_from(files):
-    timed = document("profile", files["tflite"], "--runs", "7")
+    timed = document("profile", files["tflite"], "--runs", "7", "--budget", "0")  # one round, however noisy
     assert timed["source"] == "measured"
-    assert len(timed["samples_ms"]) % 7 == 0  # rounds of seven, until the interval is tight
+    assert len(timed["samples_ms"]) == 7
     assert timed["ci95_ms"][0] <= timed["median_ms"] <= timed["ci95_ms"][1]
 
 
