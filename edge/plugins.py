@@ -1,4 +1,4 @@
-"""Finds exporters, devices and search spaces by file name and imports them only on use."""
+"""Finds exporters, devices, search spaces and strategies by file name and imports them only on use."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TypeVar
 from edge.device import Device
 from edge.errors import BadArtifactError, NotExecutableHereError, ToolchainMissingError, UsageError
 from edge.exporter import Exporter
+from edge.search.strategy import Strategy
 from edge.space import SearchSpace
 from edge.suggest import unknown
 from edge.toolchain import installed_version
@@ -20,7 +21,7 @@ Plugin = TypeVar("Plugin")
 
 
 def names(package: str) -> tuple[str, ...]:
-    """The plugins of a package (`exporters`, `devices`, `edge.spaces`), sorted; a leading underscore marks a helper."""
+    """The plugins of a package (`exporters`, `devices`, `edge.spaces`, …), sorted; a leading underscore marks a helper."""
     found = pkgutil.iter_modules(importlib.import_module(package).__path__)
     return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
 
@@ -55,6 +56,11 @@ def device(address: str) -> Device:
 def space(name: str, image_size: tuple[int, int], num_classes: int) -> SearchSpace:
     """The search space called `name` for pictures of (height, width). Raises `UnknownNameError` with the nearest names."""
     return load("edge.spaces", name, SearchSpace, noun="search space")(image_size, num_classes)  # type: ignore[type-abstract]
+
+
+def strategy(name: str) -> Strategy:
+    """The search strategy called `name`. Raises `UnknownNameError` with the nearest names."""
+    return load("edge.search.strategies", name, Strategy, noun="strategy")()  # type: ignore[type-abstract]
 
 
 def exporter_for(path: Path) -> Exporter:
