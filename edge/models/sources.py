@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edge import probe, runfolder
+from edge import plugins, probe, runfolder
 from edge.card import TensorSpec, WeightsOrigin
 from edge.errors import UsageError
-from edge.models import from_timm, hub, signature, user_factory
+from edge.models import from_timm, hub, point, signature, user_factory
 from edge.models.catalog import entry
 from edge.models.m3vit import M3ViT
 from edge.models.network import Network, picture, seeded
@@ -25,6 +25,9 @@ from edge.reference import Kind, ModelRequest
 
 CROP = {"efficientformer": 0.95, "efficientformer_v2": 0.95}
 """The share of the resized picture that a family was evaluated on, where it is not 0.875 (models.md §6)."""
+
+DEFAULT_SIZE, DEFAULT_CLASSES = (224, 224), 1000
+"""Of a point of a search space, which says neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,27 @@ def _from_catalog(request: ModelRequest) -> Network:
     if published is not None:
         load_weights(module, load_state(hub.fetch(published.repository)))
         weights = WeightsOrigin(f"huggingface.co/{published.repository}", published.licence)
-    return Network(module, (picture(size),), weights, Preprocess(*size, crop=CROP.get(row.family, 0.875)))
+    return Network(module, (picture(size),), weights, usual_preprocess(row.family, size))
+
+
+def usual_preprocess(family: str, size: tuple[int, int]) -> Preprocess:
+    """How pictures of `size` (height, width) enter the networks of a family."""
+    return Preprocess(*size, crop=CROP.get(family, 0.875))
+
+
+def _from_point(request: ModelRequest) -> Network:
+    if request.pretrained:
+        raise UsageError("--pretrained is for published networks; a point has no weights", hint="give --weights FILE")
+    spec, size = point.spec_of(request.reference), request.image_size or DEFAULT_SIZE
+    space = plugins.space(spec.space, size, request.num_classes or DEFAULT_CLASSES)
+    try:
+        space.check(spec)
+    except UsageError as error:
+        sized = f"{error.hint}, at {size[0]}x{size[1]}; other sizes have other choices: --image-size"
+        raise UsageError(str(error), hint=sized) from None
+    with seeded(request.seed):
+        module = space.build(spec)
+    return Network(module, (picture(size),), preprocess=Preprocess(*size, crop=CROP.get(space.name, 0.875)))
 
 
 def _from_run(request: ModelRequest) -> Network:
@@ -125,6 +148,7 @@ def _from_run(request: ModelRequest) -> Network:
 _BUILDERS: Mapping[Kind, Callable[[ModelRequest], Network]] = {
     Kind.CATALOG: _from_catalog,
     Kind.TIMM: from_timm.build,
+    Kind.POINT: _from_point,
     Kind.RUN: _from_run,
     Kind.FACTORY: user_factory.build,
 }

@@ -77,7 +77,7 @@ def find(data: str, seed: int) -> Source:
     Without `train` and `val`, one in five of each class is held out, drawn by `seed`. Raises `UsageError`.
     """
     if data == DIGITS:
-        return _split(tuple(str(digit) for digit in range(10)), _digits(), seed)
+        return split(tuple(str(digit) for digit in range(10)), _digits(), seed)
     folder = Path(data)
     if not folder.is_dir():
         raise UsageError(
@@ -85,13 +85,27 @@ def find(data: str, seed: int) -> Source:
         )
     if not ((folder / "train").is_dir() and (folder / "val").is_dir()):
         classes = _classes(folder)
-        return _split(classes, _samples(folder, classes), seed)
+        return split(classes, _samples(folder, classes), seed)
     classes = _classes(folder / "train")
     if strange := sorted(set(_folders(folder / "val")) - set(classes)):
         raise UsageError(
             f"{folder / 'val'} has classes that train has not: {', '.join(strange[:3])}", hint="name them alike"
         )
     return Source(classes, _samples(folder / "train", classes), _samples(folder / "val", classes))
+
+
+def split(classes: tuple[str, ...], samples: tuple[Sample, ...], seed: int) -> Source:
+    """One in five of each class held out, drawn by `seed`. Raises `UsageError` for a class of one picture."""
+    draw = np.random.default_rng(seed)
+    labels = np.array([sample.label for sample in samples])
+    held = np.zeros(len(samples), bool)
+    for number, name in enumerate(classes):
+        members = draw.permutation(np.flatnonzero(labels == number))
+        if len(members) < 2:
+            raise UsageError(f"class {name!r} has one picture", hint="give two or more, so that one can be held out")
+        held[members[: max(1, round(HELD_OUT * len(members)))]] = True
+    training = tuple(sample for sample, out in zip(samples, held, strict=True) if not out)
+    return Source(classes, training, tuple(sample for sample, out in zip(samples, held, strict=True) if out))
 
 
 def decode(samples: Sequence[Sample], classes: tuple[str, ...], preprocess: Preprocess, *, workers: int = 1) -> Dataset:
@@ -164,19 +178,6 @@ def _samples(folder: Path, classes: Sequence[str]) -> tuple[Sample, ...]:
 
 def _sample(label: int, file: Path, folder: Path) -> Sample:
     return Sample(label, f"{file.relative_to(folder)} {file.stat().st_size}", partial(load_picture, file))
-
-
-def _split(classes: tuple[str, ...], samples: tuple[Sample, ...], seed: int) -> Source:
-    draw = np.random.default_rng(seed)
-    labels = np.array([sample.label for sample in samples])
-    held = np.zeros(len(samples), bool)
-    for number, name in enumerate(classes):
-        members = draw.permutation(np.flatnonzero(labels == number))
-        if len(members) < 2:
-            raise UsageError(f"class {name!r} has one picture", hint="give two or more, so that one can be held out")
-        held[members[: max(1, round(HELD_OUT * len(members)))]] = True
-    training = tuple(sample for sample, out in zip(samples, held, strict=True) if not out)
-    return Source(classes, training, tuple(sample for sample, out in zip(samples, held, strict=True) if out))
 
 
 def _decoded(preprocess: Preprocess, sample: Sample) -> Pictures | None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from edge import runfolder
 from edge.errors import UsageError, WeightsError
+from edge.models import point
 from edge.models.network import picture_size
 from edge.models.sources import Model, resolve_fresh
 from edge.preprocess import Preprocess
@@ -34,17 +35,24 @@ class Start:
 def start(request: ModelRequest, data: str, classes: int) -> Start:
     """The network that `request` names, with a head of `classes`.
 
-    A scan of a digit fills its picture, so nothing of it is cropped away. Raises what `resolve_fresh` raises, and
-    `UsageError` for a network that does not turn one picture into one row of logits.
+    Raises what `resolve_fresh` raises, and `UsageError` for a network that does not turn one picture into one row of logits.
     """
     model = with_classes(request, classes)
     _require_classifier(model, classes)
     preprocess, licence = preprocessing(model), model.weights.licence
     if is_fresh(request):
         licence = DIGITS_LICENCE if data == DIGITS else "unknown"
-        preprocess = replace(preprocess, mean=GREY, std=GREY) if data == DIGITS else preprocess
+        preprocess = from_scratch(preprocess, data)
     preprocess = replace(preprocess, crop=1.0) if data == DIGITS else preprocess
     return Start(model.module, preprocess, bare(request).reference, licence)
+
+
+def from_scratch(preprocess: Preprocess, data: str) -> Preprocess:
+    """How pictures of `data` enter a network that has learned nothing yet, where its family takes them by `preprocess`.
+
+    A scan of a digit fills its picture, so nothing of it is cropped away.
+    """
+    return replace(preprocess, mean=GREY, std=GREY, crop=1.0) if data == DIGITS else preprocess
 
 
 def is_fresh(request: ModelRequest) -> bool:
@@ -99,8 +107,10 @@ def _with_new_head(request: ModelRequest, classes: int, error: WeightsError) -> 
 
 
 def bare(request: ModelRequest) -> ModelRequest:
-    """The request for the network without its weights."""
+    """The request for the network without its weights; a point is named by its content, as its file may go."""
     bare = replace(request, weights=None, pretrained=False)
+    if request.kind is Kind.POINT:
+        return replace(bare, reference=point.reference(point.spec_of(request.reference)))
     if request.kind is not Kind.RUN:
         return bare
     folder = Path(request.reference)
