@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -21,6 +22,13 @@ from edge.training.record import Checkpoint, EpochMetrics, Record
 from edge.training.score import Score
 from edge.training.watch import Watcher
 
+HALVINGS = 4
+"""How often a run that diverges begins its epoch again at half the rate, before it gives up: ours."""
+
+
+class DivergedError(Exception):
+    """The loss of a step, or its gradients, are no finite numbers."""
+
 
 @runtime_checkable
 class Leaky(Protocol):
@@ -31,13 +39,14 @@ class Leaky(Protocol):
 
 
 class Trainee:
-    """A network, its average and its optimiser: all that a step changes."""
+    """A network, its average and its optimiser, and how often their learning rate was halved: all that training changes."""
 
     def __init__(self, network: nn.Module, recipe: TrainingRecipe, group: Group) -> None:
         self.network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.average = Average(network)
         self.optimiser = torch.optim.AdamW(parameter_groups(network, recipe.weight_decay), lr=recipe.lr)
         self.group = group
+        self.halvings = 0
 
     def states(self) -> dict[str, dict[str, Any]]:
         """The state dicts that a checkpoint keeps."""
@@ -45,14 +54,19 @@ class Trainee:
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "rate": {"halvings": self.halvings},
         }
 
     def load(self, states: Mapping[str, Any]) -> None:
-        """Take up the states of a checkpoint. Raises `WeightsError` when they are another network's."""
+        """Take up the states of a checkpoint; in those of earlier versions no rate is halved.
+
+        Raises `WeightsError` when they are another network's.
+        """
         try:
             self.network.load_state_dict(states["network"])
             self.average.network.load_state_dict(states["average"])
             self.optimiser.load_state_dict(states["optimiser"])
+            self.halvings = int(states.get("rate", {"halvings": 0})["halvings"])
         except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             reason = str(error).partition("\n")[0]
             raise WeightsError(f"the checkpoint is not this network's: {reason}", hint="give another --out") from None
@@ -64,13 +78,18 @@ class Trainee:
                 network.set_leak(value)
 
     def learn(self, batch: Batch, lesson: Lesson[Batch], *, lr: float, ema_decay: float) -> float:
-        """One step of the optimiser and of the average; returns the loss."""
+        """One step of the optimiser and of the average; returns the loss.
+
+        Raises `DivergedError` in every process of the group when one cannot go on.
+        """
         for settings in self.optimiser.param_groups:
             settings["lr"] = lr
         self.optimiser.zero_grad()
         loss = lesson.backward(self.network, batch)
         self.group.average_gradients(self.network.parameters())
-        nn.utils.clip_grad_norm_(self.network.parameters(), lesson.recipe.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), lesson.recipe.clip_norm)
+        if self.group.any(not math.isfinite(loss + norm.item())):
+            raise DivergedError
         self.optimiser.step()
         self.average.follow(self.network, ema_decay)
         return loss
@@ -84,15 +103,28 @@ def fit(
     group: Group,
     watcher: Watcher,
 ) -> tuple[EpochMetrics, ...]:
-    """Train the epochs that `history` lacks, with a checkpoint after each; returns every epoch's metrics."""
+    """Train the epochs that `history` lacks, with a checkpoint after each; returns every epoch's metrics.
+
+    When the loss is no number, the epoch begins again from the last checkpoint at half the learning rate, which stays so.
+    Raises `UsageError` when that has not helped `HALVINGS` times.
+    """
     steps = lesson.steps(group)
-    watcher.starts(lesson.recipe.epochs * steps, len(history) * steps)
+    untrained = {} if history else deepcopy(trainee.states())  # until there is a checkpoint
     with repeatable():
-        for epoch in range(len(history), lesson.recipe.epochs):
-            history = (*history, _epoch(trainee, lesson, epoch, group, watcher))
+        watcher.starts(lesson.recipe.epochs * steps, len(history) * steps)
+        while len(history) < lesson.recipe.epochs:
+            try:
+                metrics = _epoch(trainee, lesson, len(history), group, watcher)
+            except DivergedError:
+                _roll_back(trainee, record.checkpoint() or Checkpoint((), untrained), lesson.recipe)
+                watcher.starts(lesson.recipe.epochs * steps, len(history) * steps)
+                if group.leads:
+                    watcher.rolled_back(len(history) + 1, lesson.recipe.lr / 2**trainee.halvings)
+                continue
+            history, untrained = (*history, metrics), {}
             if group.leads:
                 record.save(Checkpoint(history, trainee.states()))
-                watcher.measured(history[-1])
+                watcher.measured(metrics)
     return history
 
 
@@ -124,13 +156,21 @@ def _epoch(trainee: Trainee, lesson: Lesson[Any], epoch: int, group: Group, watc
     trainee.network.train()
     losses = []
     for step, batch in enumerate(lesson.batches(epoch, group), start=epoch * steps):
-        lr = recipe.learning_rate(step, steps)
+        lr = recipe.learning_rate(step, steps) / 2**trainee.halvings
         losses.append(trainee.learn(batch, lesson, lr=lr, ema_decay=recipe.ema_decay(step)))
-        if not math.isfinite(losses[-1]):
-            raise UsageError(
-                f"the loss became {losses[-1]} in epoch {epoch + 1}", hint=f"lower --lr, which is {recipe.lr}"
-            )
         watcher.stepped(losses[-1])
     score = lesson.score(trainee.average.network) if group.leads else Score(None)
     seconds = round(time.monotonic() - started, 3)
     return EpochMetrics(epoch + 1, sum(losses) / steps, score.accuracy, lr, seconds, score.metrics)
+
+
+def _roll_back(trainee: Trainee, good: Checkpoint, recipe: TrainingRecipe) -> None:
+    """Take up the last good states, at half the rate. Raises `UsageError` when it was halved often enough."""
+    halvings = trainee.halvings + 1
+    if halvings > HALVINGS:
+        raise UsageError(
+            f"the loss became no number in epoch {len(good.history) + 1}, though the rate was halved {HALVINGS} times",
+            hint=f"lower --lr, which is {recipe.lr}, or look for what is wrong with the pictures",
+        )
+    trainee.load(good.states)
+    trainee.halvings = halvings

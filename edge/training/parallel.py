@@ -35,6 +35,14 @@ class Group:
         for parameter, mean in zip(learned, means, strict=True):
             parameter.grad = mean.view(parameter.shape)
 
+    def any(self, flag: bool) -> bool:
+        """Whether it holds in one process of the group at least; every process must ask."""
+        if self.size == 1:
+            return flag
+        holding = torch.tensor(float(flag))
+        dist.all_reduce(holding)
+        return bool(holding)
+
     def wait(self) -> None:
         """Go on when every process has come here."""
         if self.size > 1:

@@ -30,6 +30,16 @@ class Watcher:
     def measured(self, metrics: EpochMetrics) -> None:
         """One epoch has ended."""
 
+    def rolled_back(self, epoch: int, lr: float) -> None:
+        """The loss was no number in this epoch, counted from 1: it begins again, and the rate of the run is `lr` now."""
+
+
+class Lines(Watcher):
+    """One line on standard error for what must not go unseen."""
+
+    def rolled_back(self, epoch: int, lr: float) -> None:
+        print(_rolled_back(epoch, lr), file=sys.stderr)
+
 
 class Terminal(Watcher):
     """A bar on standard error."""
@@ -59,7 +69,14 @@ class Terminal(Watcher):
             f"epoch {metrics.epoch:>3}  loss {metrics.train_loss:.4f}  {metrics.words}  {metrics.seconds:.1f} s"
         )
 
+    def rolled_back(self, epoch: int, lr: float) -> None:
+        self._bar.print(_rolled_back(epoch, lr))
+
 
 def watcher() -> Watcher:
     """The watcher for this standard error."""
-    return Terminal() if sys.stderr.isatty() else Watcher()
+    return Terminal() if sys.stderr.isatty() else Lines()
+
+
+def _rolled_back(epoch: int, lr: float) -> str:
+    return f"the loss became no number in epoch {epoch}: it begins again from the last good weights, with --lr {lr:g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -31,3 +32,14 @@ def test_a_process_alone_keeps_its_gradients():
     Group().average_gradients([used, unused])
     assert used.grad.tolist() == [[3.0], [3.0]]
     assert unused.grad is None
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(False, False), (False, True), (True, False), (True, True)])
+def test_what_holds_in_one_process_holds_in_the_group(monkeypatch, ours, theirs):
+    monkeypatch.setattr(dist, "all_reduce", lambda joint: joint.add_(float(theirs)))
+    assert Group(rank=0, size=2).any(ours) is (ours or theirs)
+
+
+def test_a_process_alone_asks_only_itself():
+    assert Group().any(True) is True
+    assert Group().any(False) is False
