@@ -13,6 +13,7 @@ from edge import whole
 from edge.artifact import Artifact
 from edge.card import TensorSpec
 from edge.errors import BadArtifactError, UsageError
+from edge.models import point
 from edge.reference import ModelRequest
 from edge.spec import Precision
 
@@ -23,6 +24,8 @@ LABELS = "labels.txt"
 
 def file_stem(reference: str) -> str:
     """A model reference as a file name: `timm:resnet18.a1_in1k` → `timm_resnet18.a1_in1k`, a path → its last part."""
+    if point.claims(reference):
+        reference = point.stem(reference)
     last = Path(reference).name if "/" in reference else reference
     return re.sub(r"[^A-Za-z0-9._-]+", "_", last.replace(".py:", "_")).strip("._") or "model"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge import whole
 from edge.errors import UsageError, WeightsError
-from edge.models import hub
+from edge.models import hub, point
 from edge.models.catalog import CATALOG
 from edge.suggest import unknown
 from edge.toolchain import installed_version
@@ -24,6 +24,7 @@ class Kind(StrEnum):
 
     CATALOG = "a name of `edge models`"
     TIMM = "timm:NAME"
+    POINT = "point:FILE.json"
     RUN = "a run folder"
     FACTORY = "module:factory"
 
@@ -32,9 +33,10 @@ class Kind(StrEnum):
 class ModelRequest:
     """Plain data: nothing is imported or read until `edge.models.sources.resolve` is called.
 
-    `reference` is a name of the catalog, `timm:NAME[.tag]`, `package.module:factory`, `file.py:factory`, or a folder that
-    `edge train` or `edge search` wrote. The rest are the user's overrides; None means the model's own. `experts_of` is a
-    folder of pictures: of a mixture of experts, those that they visit are kept.
+    `reference` is a name of the catalog, `timm:NAME[.tag]`, `point:FILE.json` or `point:{…}` (a point of a search space),
+    `package.module:factory`, `file.py:factory`, or a folder that `edge train` or `edge search` wrote. The rest are the user's
+    overrides; None means the model's own. `experts_of` is a folder of pictures: of a mixture of experts, those that they
+    visit are kept.
     """
 
     reference: str
@@ -62,6 +64,7 @@ class ModelRequest:
 _CLAIMS: Mapping[Kind, Callable[[str], bool]] = {
     Kind.CATALOG: lambda reference: any(row.name == reference for row in CATALOG),
     Kind.TIMM: lambda reference: reference.startswith(TIMM_PREFIX),
+    Kind.POINT: point.claims,
     Kind.RUN: lambda reference: Path(reference).is_dir(),
     Kind.FACTORY: lambda reference: ":" in reference,
 }
@@ -72,7 +75,7 @@ def fingerprint(request: ModelRequest) -> str | None:
     """The sha256 of everything that determines the model, found without building it; None when that cannot be known.
 
     The sources of `edge` are left out: the store hashes them apart. A user's factory may do anything, so it has none.
-    Raises what `ModelRequest.kind` and `edge.runfolder.read` raise.
+    Raises what `ModelRequest.kind`, `edge.runfolder.read` and `edge.models.point.content` raise.
     """
     if request.experts_of is not None:  # the pictures would have to be read
         return None
@@ -112,6 +115,10 @@ def _of_timm(request: ModelRequest) -> object:
     return None if request.pretrained else [installed_version("timm")]
 
 
+def _of_point(request: ModelRequest) -> object:
+    return [point.content(request.reference)]
+
+
 def _of_run(request: ModelRequest) -> object:
     from edge import runfolder  # reads pictures' preprocessing, which `edge --help` must not wait for
 
@@ -130,6 +137,7 @@ def _of_factory(_: ModelRequest) -> object:
 _ORIGINS: Mapping[Kind, Callable[[ModelRequest], object]] = {
     Kind.CATALOG: _of_catalog,
     Kind.TIMM: _of_timm,
+    Kind.POINT: _of_point,
     Kind.RUN: _of_run,
     Kind.FACTORY: _of_factory,
 }

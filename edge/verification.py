@@ -167,7 +167,7 @@ def _shaped_like(card: Card, request: ModelRequest) -> ModelRequest:
         request.num_classes is None
         and len(card.outputs) == 1
         and len(card.outputs[0].shape) == 2
-        and ":" not in request.reference
+        and request.kind not in {Kind.TIMM, Kind.FACTORY}
     ):
         request = replace(request, num_classes=card.outputs[0].shape[1])
     return request

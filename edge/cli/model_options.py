@@ -14,7 +14,8 @@ Reference = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A name of `edge models`, timm:NAME, package.module:factory, file.py:factory, or a folder that `edge train` wrote.",
+        help="A name of `edge models`, timm:NAME, point:SPEC.json (of a search space), "
+        "package.module:factory, file.py:factory, or a folder that `edge train` wrote.",
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="A safetensors or .pth file.")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ from edge.errors import UsageError
 from edge.latency.bench import Bench, Effort
 from edge.latency.table import LatencyTable
 from edge.latency.tag import Setup
+from edge.models import point
 from edge.space import SearchSpace
 from edge.spec import ModelSpec
 from edge.suggest import unknown
@@ -28,7 +28,7 @@ def spec_of(space: SearchSpace, named: str) -> ModelSpec:
     """A member of the family by name, or the point in a JSON file. Raises `UsageError` for no point of `space`."""
     path = Path(named)
     if path.suffix == ".json" or path.exists():
-        spec = _read(path)
+        spec = point.read(path)
         space.check(spec)
         return spec
     size = "x".join(map(str, space.image_size))
@@ -58,13 +58,3 @@ def bench_for(table: LatencyTable, effort: Effort, log: Path) -> Iterator[Bench]
     with bench_of(space_of(setup), setup, effort, log) as bench:
         table.tag.refuse(bench.tag())
         yield bench
-
-
-def _read(path: Path) -> ModelSpec:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return ModelSpec(fields["space"], dict(fields["choices"]))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"{path} is no point of a search space: {error}", hint="give a member, or a SPEC.json"
-        ) from None

@@ -125,7 +125,7 @@ def _from_point(request: ModelRequest) -> Network:
         raise UsageError(str(error), hint=sized) from None
     with seeded(request.seed):
         module = space.build(spec)
-    return Network(module, (picture(size),), preprocess=Preprocess(*size, crop=CROP.get(space.name, 0.875)))
+    return Network(module, (picture(size),), preprocess=usual_preprocess(space.name, size))
 
 
 def _from_run(request: ModelRequest) -> Network:

@@ -10,6 +10,7 @@ from pathlib import Path
 from edge import runfolder
 from edge.errors import BadArtifactError, UsageError
 from edge.export_folder import RECORD, recorded_request
+from edge.models import point
 from edge.report.facts import Epoch
 
 METRICS = "metrics.jsonl"
@@ -62,7 +63,10 @@ def _exports_in(folder: Path) -> tuple[Path, ...]:
 
 
 def _run_of(export: Path) -> Path | None:
-    run = Path(recorded_request(export).reference)
+    reference = recorded_request(export).reference
+    if point.claims(reference):
+        return None
+    run = Path(reference)
     return run.resolve() if (run / runfolder.RECORD).is_file() else None
 
 
