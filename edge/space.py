@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from random import Random
@@ -14,7 +14,7 @@ from edge.errors import UsageError
 from edge.spec import Choice, ModelSpec
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 Shape = tuple[int, ...]
 """Of a tensor without its batch: (C, H, W) of maps, (N, C) of tokens, or (K,) of logits."""
@@ -135,6 +135,18 @@ class SearchSpace(ABC):
     @abstractmethod
     def build(self, spec: ModelSpec) -> nn.Module:
         """The network in its training form, (B, 3, H, W) to logits (B, K). Raises `UsageError` for no point of this space."""
+
+    @property
+    def mixed_choices(self) -> tuple[str, ...]:
+        """The choices that a supernet learns by mixing everything that they may be; usually none."""
+        return ()
+
+    def mixture(self, lend: Callable[[ModelSpec], nn.Module], shares: Mapping[str, Tensor]) -> nn.Module:  # noqa: ARG002
+        """The largest network, in which each mixed choice is the sum of all that it may be, in its `shares`: one per value.
+
+        `lend` gives the network of a point, with weights that it has in common with those of all others.
+        """
+        return lend(self.largest())
 
     @abstractmethod
     def blocks(self, spec: ModelSpec) -> tuple[Block, ...]:

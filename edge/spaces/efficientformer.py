@@ -7,7 +7,7 @@ stage too. Ours are the tables below, and 3-D blocks are the end of the last sta
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from random import Random
@@ -20,7 +20,7 @@ from edge.spaces._stages import Four, FourChoices, blocks_of, drawn_blocks, is_s
 from edge.spec import Choice, ModelSpec
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 ABSENT, POOLS, ATTENDS = "identity", "4d", "3d"
 
@@ -114,6 +114,19 @@ class EfficientFormer(SearchSpace):
 
         return EfficientFormer(self.config(spec), num_classes=self.num_classes, image_size=self.image_size)
 
+    @property
+    def mixed_choices(self) -> tuple[str, ...]:
+        """The paper's MetaPaths: every block but those that are always there and always pool."""
+        return tuple(name for stage in range(4) for name in self._blocks(stage) if len(self.choices[name]) > 1)
+
+    def mixture(self, lend: Callable[[ModelSpec], nn.Module], shares: Mapping[str, Tensor]) -> nn.Module:
+        from edge.models.efficientformer_mixed import MixedEfficientFormer
+
+        attends = self.largest()
+        pools = ModelSpec(self.name, {**attends.choices, **dict.fromkeys(self._blocks(3), POOLS)})
+        stages = [[self._shares(name, shares) for name in self._blocks(stage)] for stage in range(4)]
+        return MixedEfficientFormer(lend(pools), lend(attends), stages)  # type: ignore[arg-type]  # networks of this space
+
     def blocks(self, spec: ModelSpec) -> tuple[Block, ...]:
         """Flattening the map is part of whatever takes tokens first: the first 3-D block, or else the head."""
         config = self.config(spec)
@@ -176,6 +189,13 @@ class EfficientFormer(SearchSpace):
         return replace(
             self._table.like, widths=widths, depths=depths, token_blocks=token_blocks, stem_strides=self._stem_strides
         )
+
+    def _shares(self, name: str, shares: Mapping[str, Tensor]) -> Tensor:
+        """Those of identity, 4-D and perhaps 3-D: what the block can never be has none."""
+        import torch
+
+        found = shares.get(name, torch.ones(len(self.choices[name])))
+        return found if ABSENT in self.choices[name] else torch.cat((found.new_zeros(1), found))
 
     def _blocks(self, stage: int) -> tuple[str, ...]:
         return blocks_of(stage, self._table.depths[stage])
