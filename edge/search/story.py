@@ -1,0 +1,185 @@
+"""A search as it is told: what was asked, everything that was tried, the path, and what became of it, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from edge.errors import UsageError
+from edge.latency.tag import Tag
+from edge.measurement import Source
+from edge.search.budget import Budget
+from edge.search.frontier import best
+from edge.search.trial import Step, Trial
+from edge.spec import Choice, ModelSpec
+from edge.training.record import EpochMetrics
+
+WITHIN = 0.05
+"""A network keeps its budget when it was measured at most this share above it (issue: within 5 %)."""
+
+
+class Role(StrEnum):
+    """Why a network was trained to the end: the search chose it, or scaling by hand gives it."""
+
+    BEST = "best"
+    UNIFORM = "uniform"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A network that was trained to the end, exported, verified and timed whole.
+
+    `accuracy` is the share 0..1 of held-out pictures; `source` says where `measured_ms` came from, which is None where no
+    device could time it; `path` is its run folder, and `verdict` how its file answers beside PyTorch.
+    """
+
+    name: str
+    role: Role
+    budget_ms: float
+    spec: ModelSpec
+    predicted_ms: float
+    measured_ms: float | None
+    source: Source
+    accuracy: float
+    params: int
+    macs: int
+    path: str
+    verdict: str
+
+    def keeps(self) -> bool:
+        """Whether it was measured within its budget, or hardly above."""
+        return self.measured_ms is not None and self.measured_ms <= (1 + WITHIN) * self.budget_ms
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {**asdict(self), "spec": self.spec.fields()}
+
+    @classmethod
+    def from_fields(cls, given: Mapping[str, Any]) -> Finished:
+        """The inverse of `fields`."""
+        role, source = Role(given["role"]), Source(given["source"])
+        return cls(**{**given, "role": role, "source": source, "spec": _spec(given["spec"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A network that was measured whole on the device, beside what the latency table says of it, in ms."""
+
+    spec: ModelSpec
+    predicted_ms: float
+    measured_ms: float
+
+    @property
+    def error(self) -> float:
+        """As a share of the measured time; positive where the table says too much."""
+        return self.predicted_ms / self.measured_ms - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a budget: the network that the search chose, and the uniform one beside it; None while there is none."""
+
+    budget: Budget
+    best: Finished | None
+    uniform: Finished | None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that the page and the explanation of a search need; what a search under way has not got yet is empty.
+
+    `reachable_ms` are the predicted latencies of the smallest and the largest network. `importance` is that of a `Lab`;
+    where the supernet mixes nothing, `removal` says what confidence is lost (0..1) when the largest network lacks that
+    block alone. `uniform` are shares of the way to the largest network with what scaling by hand gives there. `block_ms`
+    are the latencies of blocks by key, and `seconds` the time that each phase took.
+    """
+
+    tag: Tag
+    data: str
+    strategy: str
+    effort: str
+    finish: str
+    seed: int
+    budgets: tuple[Budget, ...]
+    reachable_ms: tuple[float, float]
+    supernet: tuple[EpochMetrics, ...] = ()
+    importance: Mapping[str, Mapping[Choice, float]] = field(default_factory=dict)
+    removal: Mapping[str, float] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
+    members: Mapping[str, Trial] = field(default_factory=dict)
+    uniform: tuple[tuple[float, Trial], ...] = ()
+    steps: tuple[Step, ...] = ()
+    measured: tuple[Anchor, ...] = ()
+    finished: tuple[Finished, ...] = ()
+    evaluations_per_minute: float | None = None
+    block_ms: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """One per budget, in their order."""
+        found = {(each.budget_ms, each.role): each for each in self.finished}
+        return tuple(
+            Outcome(budget, found.get((budget.ms, Role.BEST)), found.get((budget.ms, Role.UNIFORM)))
+            for budget in self.budgets
+        )
+
+    def chosen(self, budget: Budget) -> Trial | None:
+        """The trial of the network that was trained for a budget; until then the most confident one that fits."""
+        trained = next(outcome.best for outcome in self.outcomes if outcome.budget == budget)
+        if trained is None:
+            return best(self.trials, budget)
+        return next((trial for trial in self.trials if trial.spec == trained.spec), None)
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON data."""
+        nested = {
+            "tag": self.tag.to_json(),
+            "budgets": [asdict(budget) for budget in self.budgets],
+            "supernet": [asdict(epoch) for epoch in self.supernet],
+            "importance": {choice: list(values.items()) for choice, values in self.importance.items()},
+            "trials": [trial.fields() for trial in self.trials],
+            "members": {name: trial.fields() for name, trial in self.members.items()},
+            "uniform": [{"share": share, "trial": trial.fields()} for share, trial in self.uniform],
+            "steps": [step.fields() for step in self.steps],
+            "measured": [{**asdict(each), "spec": each.spec.fields()} for each in self.measured],
+            "finished": [each.fields() for each in self.finished],
+        }
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**plain, **nested, "removal": dict(self.removal), "block_ms": dict(self.block_ms)}
+
+    @classmethod
+    def from_fields(cls, given: Mapping[str, Any]) -> Story:
+        """The inverse of `fields`. Raises `UsageError` for what is no story."""
+        try:
+            return cls(**{**given, **_nested(given)})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"this is no search: {error!r}", hint="run the search again; it goes on") from None
+
+
+def _nested(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that JSON does not have."""
+    least, most = given["reachable_ms"]
+    return {
+        "tag": Tag.from_json(given["tag"]),
+        "budgets": tuple(Budget(**each) for each in given["budgets"]),
+        "reachable_ms": (float(least), float(most)),
+        "supernet": tuple(map(EpochMetrics.from_fields, given["supernet"])),
+        "importance": {choice: _choices(pairs) for choice, pairs in given["importance"].items()},
+        "trials": tuple(map(Trial.from_fields, given["trials"])),
+        "members": {name: Trial.from_fields(each) for name, each in given["members"].items()},
+        "uniform": tuple((float(each["share"]), Trial.from_fields(each["trial"])) for each in given["uniform"]),
+        "steps": tuple(map(Step.from_fields, given["steps"])),
+        "measured": tuple(Anchor(**{**each, "spec": _spec(each["spec"])}) for each in given["measured"]),
+        "finished": tuple(map(Finished.from_fields, given["finished"])),
+    }
+
+
+def _choices(pairs: Sequence[tuple[Choice, float]]) -> dict[Choice, float]:
+    return {value: float(probability) for value, probability in pairs}
+
+
+def _spec(given: Mapping[str, Any]) -> ModelSpec:
+    return ModelSpec(given["space"], dict(given["choices"]))
