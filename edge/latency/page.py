@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from edge import __version__
-from edge.latency.check import CLOSE, Check, Row
+from edge.latency.check import CLOSE, Check
 from edge.report.page import environment
 from edge.report.page import style as page_style
 from edge.report.plots import ACCENT, MUTED, SECOND, WIDTH_IN, style, svg
+
+
+class Compared(Protocol):
+    """A prediction beside its measurement, in ms; `error` is a share of the measured time."""
+
+    @property
+    def predicted_ms(self) -> float: ...
+    @property
+    def measured_ms(self) -> float: ...
+    @property
+    def error(self) -> float: ...
 
 
 def render(checked: Check) -> str:
@@ -32,7 +44,7 @@ def render(checked: Check) -> str:
     )
 
 
-def scatter(rows: Sequence[Row]) -> str:
+def scatter(rows: Sequence[Compared]) -> str:
     """Predicted against measured ms: the diagonal, and the lines that are 10 % away from it."""
     most = 1.1 * max(max(row.measured_ms, row.predicted_ms) for row in rows)
     with style():

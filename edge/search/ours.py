@@ -1,0 +1,28 @@
+"""What the papers leave open about such a search, and what is done here: for whoever reads the result."""
+
+from __future__ import annotations
+
+from edge.search.mixing import COLDEST, HOTTEST
+from edge.search.story import Story
+
+ALWAYS = (
+    ("Size of the supernet", "not published; the tables in `edge/spaces` are ours"),
+    ("Which channels a narrower network gets", "the first ones, as the supernet was trained with the sandwich rule"),
+    ("Batch norms of a narrower network", "measured anew on training pictures before it is judged"),
+    ("What networks are judged by", "the mean probability of the right class on a fifth of the training pictures"),
+    ("Networks in a step of the supernet", "the largest, the smallest, and two at random or one and the mixture"),
+)
+MIXED = (
+    ("Noise of the mixture", "true Gumbel noise; the paper's is uniform"),
+    ("Temperature of the mixture", f"falls from {HOTTEST:g} to {COLDEST:g}, by the same factor in each epoch"),
+    ("Importance of a block", "a ratio of probabilities; one of raw logits would say nothing where they are negative"),
+)
+PATH = (
+    ("Cost of an action", "confidence lost per predicted ms that it saves"),
+    ("Truth of the latency table", "the whole network is measured after every few actions"),
+)
+
+
+def choices(story: Story) -> tuple[tuple[str, str], ...]:
+    """Question and answer, of what this search did."""
+    return (*ALWAYS, *(MIXED if story.importance else ()), *(PATH if story.steps else ()))
