@@ -148,6 +148,17 @@ class SearchSpace(ABC):
         """
         return lend(self.largest())
 
+    def covering(self) -> tuple[ModelSpec, ...]:
+        """Points that have every weight of the space between them, each somewhere at its largest: what a supernet holds."""
+        return (self.largest(),)
+
+    def lent_from(self, spec: ModelSpec) -> Mapping[str, str]:  # noqa: ARG002
+        """From which module of the supernet a network borrows the weights of each of its modules, both as paths of names.
+
+        What is not below one of these paths has the same name in both. Raises `UsageError` for no point of this space.
+        """
+        return {}
+
     @abstractmethod
     def blocks(self, spec: ModelSpec) -> tuple[Block, ...]:
         """What the network's deploy form executes, in order; all its time is in them. Raises `UsageError`."""

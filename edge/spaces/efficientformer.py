@@ -114,6 +114,23 @@ class EfficientFormer(SearchSpace):
 
         return EfficientFormer(self.config(spec), num_classes=self.num_classes, image_size=self.image_size)
 
+    def covering(self) -> tuple[ModelSpec, ...]:
+        """In the last stage every block attends in one of them, and pools in the other."""
+        attends = self.largest()
+        return attends, ModelSpec(self.name, {**attends.choices, **dict.fromkeys(self._blocks(3), POOLS)})
+
+    def lent_from(self, spec: ModelSpec) -> Mapping[str, str]:
+        """Each block from that of its position, which has other weights to pool and to attend."""
+        self.check(spec)
+        found: dict[str, str] = {}
+        for stage in range(4):
+            kinds = {index: spec.choices[name] for index, name in enumerate(self._blocks(stage))}
+            stays = [index for index, kind in kinds.items() if kind != ABSENT]
+            for at, index in enumerate(stays):
+                own = at + (kinds[index] == ATTENDS)  # what makes tokens of the map is counted as a block
+                found[f"stages.{stage}.blocks.{own}"] = f"stages.{stage}.blocks.{index}.{kinds[index]}"
+        return found
+
     @property
     def mixed_choices(self) -> tuple[str, ...]:
         """The paper's MetaPaths: every block but those that are always there and always pool."""

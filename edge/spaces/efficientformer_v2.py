@@ -129,6 +129,25 @@ class EfficientFormerV2(SearchSpace):
 
         return EfficientFormerV2(self.config(spec), num_classes=self.num_classes, image_size=self.image_size)
 
+    def covering(self) -> tuple[ModelSpec, ...]:
+        """All that is there is at its largest, and every block of the late stages is among those with attention in one."""
+        most = self.largest().choices
+        shortened = range(0, max(self._table.depths[2:]), self._table.attention_blocks)
+        absent = [
+            {name for stage in (2, 3) for name in self._blocks(stage)[max(1, self._table.depths[stage] - fewer) :]}
+            for fewer in shortened
+        ]
+        return tuple(self.canonical(ModelSpec(self.name, {**most, **dict.fromkeys(names, ABSENT)})) for names in absent)
+
+    def lent_from(self, spec: ModelSpec) -> Mapping[str, str]:
+        """Each block from that of its position."""
+        self.check(spec)
+        found: dict[str, str] = {}
+        for stage in range(4):
+            stays = (index for index, name in enumerate(self._blocks(stage)) if spec.choices[name] != ABSENT)
+            found |= {f"stages.{stage}.blocks.{at}": f"stages.{stage}.blocks.{index}" for at, index in enumerate(stays)}
+        return found
+
     def blocks(self, spec: ModelSpec) -> tuple[Block, ...]:
         config = self.config(spec)
         attention = (("heads", config.heads), ("key", config.key_dim), ("value", config.value_dim))

@@ -122,6 +122,18 @@ class EfficientViT(SearchSpace):
 
         return EfficientViT(self.config(spec), num_classes=self.num_classes, image_size=self.image_size)
 
+    def covering(self) -> tuple[ModelSpec, ...]:
+        """The largest network with each number of heads, and one with the largest kernel: few heads have large shares."""
+        most = self.largest().choices
+        found = [ModelSpec(self.name, {**most, "kernels": pattern}) for pattern in self.choices["kernels"]]
+        for heads in HEADS:
+            choices = dict(most)
+            for number, widths in enumerate(self._table.widths, start=1):
+                choices[f"stage{number}.width"] = max(width for width in widths if width % heads == 0)
+                choices[f"stage{number}.heads"] = heads
+            found.append(self.canonical(ModelSpec(self.name, choices)))
+        return tuple(found)
+
     def blocks(self, spec: ModelSpec) -> tuple[Block, ...]:
         config = self.config(spec)
         height, width = (-(-side // config.patch) for side in self.image_size)

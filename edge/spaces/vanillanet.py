@@ -105,6 +105,17 @@ class VanillaNet(SearchSpace):
 
         return VanillaNet(self.config(spec), num_classes=self.num_classes)
 
+    def lent_from(self, spec: ModelSpec) -> Mapping[str, str]:
+        """A stage has the first blocks of the supernet's, whose blocks are counted through all stages."""
+        self.check(spec)
+        found: dict[str, str] = {}
+        start = 0
+        for stage, depths in enumerate(self._table.depths):
+            for index in range(int(spec.choices[_names(stage)[1]])):
+                found[f"stages.{len(found)}"] = f"stages.{start + index}"
+            start += depths[-1]
+        return found
+
     def blocks(self, spec: ModelSpec) -> tuple[Block, ...]:
         config = self.config(spec)
         series = ("series", config.series)
