@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from edge.text_table import text_table
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the paths made.")]
 
@@ -20,16 +22,8 @@ def emit(command: str, document: Mapping[str, Any]) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under their headings, numbers to the right, as wide as the content needs."""
-    body = [[*row] for row in rows]
-    widths = [max(len(row[i]) for row in ([*columns], *body)) for i in range(len(columns))]
-    right = [all(_is_number(row[i]) for row in body) and bool(body) for i in range(len(columns))]
-    for line in ([*columns], ["─" * width for width in widths], *body):
-        cells = (
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(line, widths, right, strict=True)
-        )
-        print("  ".join(cells).rstrip())
+    """Print rows under their headings."""
+    print(text_table(columns, rows))
 
 
 def say(text: str) -> None:
@@ -46,7 +40,3 @@ class Stages:
     def __call__(self, who: str, stage: str) -> None:
         if sys.stderr.isatty():
             say(f"{time.monotonic() - self._started:7.1f} s  {who:<24} {stage}")
-
-
-def _is_number(cell: str) -> bool:
-    return cell[:1].isdigit() or cell in {"–", ""}
