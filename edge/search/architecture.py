@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
+from edge import plugins
+from edge.search.story import Story
 from edge.space import Block, SearchSpace, Shape
 from edge.spec import ModelSpec
 
@@ -43,6 +45,30 @@ class Stage:
         """Of the time of all blocks, 0..1; None where it is unknown."""
         known = [layer.share for layer in self.layers if layer.share is not None]
         return sum(known) if len(known) == len(self.layers) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The network that was chosen for a budget, stage by stage; the widest of its layers has `most` channels."""
+
+    budget: str
+    spec: ModelSpec
+    stages: tuple[Stage, ...]
+    most: int
+
+
+def drawn(story: Story) -> tuple[Drawn, ...]:
+    """One for each budget that is served. Raises `UsageError` for points of another space."""
+    setup = story.tag.setup
+    space = plugins.space(setup.space, setup.image_size, setup.num_classes)
+    found = []
+    for budget in story.budgets:
+        spec = story.chosen_spec(budget)
+        if spec is not None:
+            own = stages(space, spec, story.block_ms)
+            most = max(layer.channels for stage in own for layer in stage.layers)
+            found.append(Drawn(budget.name, spec, own, most))
+    return tuple(found)
 
 
 def stages(space: SearchSpace, spec: ModelSpec, block_ms: Mapping[str, float]) -> tuple[Stage, ...]:

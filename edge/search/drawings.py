@@ -33,7 +33,7 @@ def pareto(story: Story) -> str:
             axes.plot(*_places(story.members.values()), "D", color=INK, markersize=5, linestyle="", label="hand-made")
             for name, trial in story.members.items():
                 _beside(axes, (trial.predicted_ms, 100 * trial.evaluation.confidence), name, up=-12)
-        chosen = [trial for budget in story.budgets if (trial := story.chosen(budget)) is not None]
+        chosen = [each for budget in story.budgets if (each := story.chosen(budget)) is not None]
         axes.plot(*_places(chosen), "*", color=ACCENT, markersize=13, label="chosen", zorder=5)
         axes.set(xlabel="predicted, ms", ylabel="confidence, %")
         figure.legend(frameon=False, loc="outside lower center", ncols=5, fontsize=9, labelcolor=INK, columnspacing=1)

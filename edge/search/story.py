@@ -85,6 +85,19 @@ class Outcome:
     best: Finished | None
     uniform: Finished | None
 
+    @property
+    def comparison(self) -> str:
+        """How the one compares with the other, in words; empty unless both were timed, and in the same way."""
+        best, uniform = self.best, self.uniform
+        if best is None or uniform is None or best.measured_ms is None or uniform.measured_ms is None:
+            return ""
+        if best.source is not uniform.source or best.source is Source.PREDICTED:
+            return ""
+        points, faster = 100 * (best.accuracy - uniform.accuracy), 1 - best.measured_ms / uniform.measured_ms
+        right = f"{abs(points):.2f} points {'more' if points > 0 else 'less'} accurate" if points else "as accurate"
+        time = f"{abs(faster):.1%} {'faster' if faster > 0 else 'slower'}" if faster else "as fast"
+        return f"{right}, {time} ({best.source.value})"
+
 
 @dataclass(frozen=True, slots=True)
 class Story:
@@ -126,12 +139,16 @@ class Story:
             for budget in self.budgets
         )
 
-    def chosen(self, budget: Budget) -> Trial | None:
-        """The trial of the network that was trained for a budget; until then the most confident one that fits."""
+    def chosen_spec(self, budget: Budget) -> ModelSpec | None:
+        """The network that was trained for a budget; until then the best of what was tried; None where nothing fits."""
         trained = next(outcome.best for outcome in self.outcomes if outcome.budget == budget)
-        if trained is None:
-            return best(self.trials, budget)
-        return next((trial for trial in self.trials if trial.spec == trained.spec), None)
+        tried = best(self.trials, budget) if trained is None else None
+        return trained.spec if trained else tried.spec if tried else None
+
+    def chosen(self, budget: Budget) -> Trial | None:
+        """The trial of that network; None where it was not tried."""
+        spec = self.chosen_spec(budget)
+        return next((trial for trial in self.trials if trial.spec == spec), None)
 
     def fields(self) -> dict[str, Any]:
         """As JSON data."""

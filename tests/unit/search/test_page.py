@@ -9,11 +9,9 @@ from random import Random
 import pytest
 
 from edge import plugins
-from edge.measurement import Source
 from edge.search.architecture import stages
 from edge.search.heat_map import heat_maps
-from edge.search.page import comparison, render
-from edge.search.story import Outcome
+from edge.search.page import render
 from tests.fakes import stories
 
 HOSTILE = "</svg><script>alert(1)</script>"
@@ -79,36 +77,7 @@ def test_the_head_table_has_measured_numbers_and_says_so(story, page):
         assert f"{100 * network.accuracy:.2f} %" in said
         assert network.name in said
     for outcome in story.outcomes:
-        assert comparison(outcome) in said
-
-
-def test_a_comparison_counts_points_and_time(story):
-    best = replace(story.finished[0], accuracy=0.95, measured_ms=3.6)
-    uniform = replace(story.finished[1], accuracy=0.935, measured_ms=4.0)
-    outcome = Outcome(story.budgets[0], best, uniform)
-    assert comparison(outcome) == "1.50 points more accurate, 10.0% faster (measured)"
-    worse = Outcome(story.budgets[0], uniform, replace(best, measured_ms=4.0))
-    assert comparison(worse) == "1.50 points less accurate, as fast (measured)"
-
-
-@pytest.mark.parametrize(
-    "change", [{"source": Source.PREDICTED}, {"source": Source.EMULATED}, {"measured_ms": None}], ids=str
-)
-def test_what_was_not_timed_alike_is_not_compared(story, change):
-    outcome = story.outcomes[0]
-    assert comparison(outcome) != ""
-    assert comparison(replace(outcome, uniform=replace(outcome.uniform, **change))) == ""
-    assert comparison(replace(outcome, uniform=None)) == ""
-
-
-def test_predictions_are_not_compared_even_with_each_other(story):
-    outcome = story.outcomes[0]
-    predicted = Outcome(
-        outcome.budget,
-        replace(outcome.best, source=Source.PREDICTED),
-        replace(outcome.uniform, source=Source.PREDICTED),
-    )
-    assert comparison(predicted) == ""
+        assert outcome.comparison in said
 
 
 def test_what_was_tried_names_budgets_members_and_the_uniform_line(story, page):

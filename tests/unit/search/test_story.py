@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from edge.errors import UsageError
-from edge.search.story import Role, Story
+from edge.measurement import Source
+from edge.search.story import Outcome, Role, Story
 from tests.fakes import stories
 
 
@@ -64,3 +65,32 @@ def test_a_network_keeps_its_budget_up_to_five_percent_above(story):
     assert replace(network, measured_ms=4.19).keeps()
     assert not replace(network, measured_ms=4.21).keeps()
     assert not replace(network, measured_ms=None).keeps()
+
+
+def test_a_comparison_counts_points_and_time(story):
+    best = replace(story.finished[0], accuracy=0.95, measured_ms=3.6)
+    uniform = replace(story.finished[1], accuracy=0.935, measured_ms=4.0)
+    outcome = Outcome(story.budgets[0], best, uniform)
+    assert outcome.comparison == "1.50 points more accurate, 10.0% faster (measured)"
+    worse = Outcome(story.budgets[0], uniform, replace(best, measured_ms=4.0))
+    assert worse.comparison == "1.50 points less accurate, as fast (measured)"
+
+
+@pytest.mark.parametrize(
+    "change", [{"source": Source.PREDICTED}, {"source": Source.EMULATED}, {"measured_ms": None}], ids=str
+)
+def test_what_was_not_timed_alike_is_not_compared(story, change):
+    outcome = story.outcomes[0]
+    assert outcome.comparison != ""
+    assert replace(outcome, uniform=replace(outcome.uniform, **change)).comparison == ""
+    assert replace(outcome, uniform=None).comparison == ""
+
+
+def test_predictions_are_not_compared_even_with_each_other(story):
+    outcome = story.outcomes[0]
+    predicted = Outcome(
+        outcome.budget,
+        replace(outcome.best, source=Source.PREDICTED),
+        replace(outcome.uniform, source=Source.PREDICTED),
+    )
+    assert predicted.comparison == ""
