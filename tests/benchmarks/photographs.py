@@ -1,0 +1,122 @@
+"""Real photographs to learn from without a download: small crops of pictures that ship inside scikit-learn and scikit-image.
+
+`python tests/benchmarks/photographs.py OUT [--seed N]` writes OUT/train/CLASS/*.png and OUT/val/CLASS/*.png; a class is a
+photograph, and the task is to tell which of them a crop is cut from. Each photograph is divided into blocks, and one block in
+four is for `val`; a crop lies inside one block, so no pixel is ever seen both in training and at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import skimage
+import sklearn
+from numpy.typing import NDArray
+from PIL import Image
+
+SKIMAGE = Path(skimage.__file__).parent / "data"
+SKLEARN = Path(sklearn.__file__).parent / "datasets/images"
+CC0 = "CC0"
+PUBLIC = "public domain, or no known copyright restrictions"
+BY = "CC BY 2.0"
+
+PHOTOGRAPHS: dict[str, tuple[Path, str]] = {
+    "astronaut": (SKIMAGE / "astronaut.png", PUBLIC),
+    "brick": (SKIMAGE / "brick.png", CC0),
+    "camera": (SKIMAGE / "camera.png", CC0),
+    "cat": (SKIMAGE / "chelsea.png", CC0),
+    "china": (SKLEARN / "china.jpg", f"{BY}, danielbuechele"),
+    "coffee": (SKIMAGE / "coffee.png", CC0),
+    "coins": (SKIMAGE / "coins.png", PUBLIC),
+    "flower": (SKLEARN / "flower.jpg", f"{BY}, vultilion"),
+    "grass": (SKIMAGE / "grass.png", CC0),
+    "gravel": (SKIMAGE / "gravel.png", CC0),
+    "hubble": (SKIMAGE / "hubble_deep_field.jpg", PUBLIC),
+    "ihc": (SKIMAGE / "ihc.png", PUBLIC),
+    "retina": (SKIMAGE / "retina.jpg", CC0),
+    "rocket": (SKIMAGE / "rocket.jpg", PUBLIC),
+}
+"""Where each is, and its licence by the documentation of `skimage.data` 0.26 and by scikit-learn's README of the folder."""
+
+ROWS = 6
+"""Blocks along the shorter side of a photograph."""
+LEAST, MOST = 0.7, 1.0
+"""The side of a crop as a share of its block's."""
+HELD_OUT = 4
+"""One block in so many is for `val`."""
+COUNTS = {"train": 150, "val": 45}
+"""Crops per class."""
+PIXELS = 32
+"""The side of a crop's file; crops are shrunk to it, so that a photograph is not betrayed by its size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A square of a photograph, in its pixels."""
+
+    left: int
+    top: int
+    side: int
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom, as pillow has it."""
+        return self.left, self.top, self.left + self.side, self.top + self.side
+
+
+def blocks(width: int, height: int) -> list[Area]:
+    """The squares that divide a photograph, row by row."""
+    side = min(width, height) // ROWS
+    return [Area(column * side, row * side, side) for row in range(height // side) for column in range(width // side)]
+
+
+def areas(width: int, height: int, draw: np.random.Generator) -> Iterator[tuple[str, Area]]:
+    """Every crop of a photograph with the part that it is for; crops of one part may overlap."""
+    order = [blocks(width, height)[place] for place in draw.permutation(len(blocks(width, height)))]
+    held = len(order) // HELD_OUT
+    for part, own in (("val", order[:held]), ("train", order[held:])):
+        for number in range(COUNTS[part]):
+            yield part, _inside(own[number % len(own)], draw)
+
+
+def _inside(block: Area, draw: np.random.Generator) -> Area:
+    side = round(block.side * draw.uniform(LEAST, MOST))
+    left, top = (int(start + draw.integers(block.side - side + 1)) for start in (block.left, block.top))
+    return Area(left, top, side)
+
+
+def crop(photograph: Image.Image, area: Area) -> NDArray[np.uint8]:
+    """Grey, for colour alone would tell most photographs apart."""
+    cut = photograph.crop(area.box).convert("L")
+    return np.asarray(cut.resize((PIXELS, PIXELS), Image.Resampling.BICUBIC))
+
+
+def cut(out: Path, seed: int) -> None:
+    """Write all crops; the same seed writes the same bytes."""
+    for number, (name, (path, _)) in enumerate(PHOTOGRAPHS.items()):
+        draw = np.random.default_rng((seed, number))
+        with Image.open(path) as photograph:
+            for place, (part, area) in enumerate(areas(*photograph.size, draw)):
+                file = out / part / name / f"{place:03}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(crop(photograph, area)).save(file)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    cut(options.out, options.seed)
+    for name, (path, licence) in PHOTOGRAPHS.items():
+        print(f"{name:10} {'scikit-learn' if path.parent == SKLEARN else 'scikit-image'} {path.name:22} {licence}")
+    total = {part: count * len(PHOTOGRAPHS) for part, count in COUNTS.items()}
+    print(f"{options.out}: {total['train']} crops to train on, {total['val']} held out, {len(PHOTOGRAPHS)} classes")
+
+
+if __name__ == "__main__":
+    main()
