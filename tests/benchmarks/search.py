@@ -1,0 +1,223 @@
+"""Does a search beat scaling by hand? Found and uniform networks of a space, trained alike and timed in turns, at four budgets.
+
+`python tests/benchmarks/search.py --space efficientvit --data digits --out FOLDER`: four networks that scale widths and depths
+alike are timed whole, and what they take are the budgets of `edge search`; then each of them and each network found is trained
+from scratch with the same recipe, once per seed, two at a time on one thread each, exported, and timed again, all in turns. What
+is finished is kept, so that the same command goes on after an interruption. FOLDER/comparison-STRATEGY.json has every number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from edge import plugins
+from edge.latency.bench import Effort, FileTime
+from edge.latency.start import bench_of
+from edge.latency.tag import Setup
+from edge.measurement import Measurement
+from edge.models.point import reference
+from edge.search.story import WITHIN
+from edge.spec import ModelSpec, Precision
+from edge.training.data import find
+
+BUDGETS = 4
+AT_ONCE = 2
+SHARES = 100
+"""Steps in which the way from the smallest to the largest uniform network is looked through."""
+KINDS = ("uniform", "found")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One network at one budget: what its exported file takes on the device in ms, how the file answers beside PyTorch, and
+    the accuracy 0..1 on held-out pictures of each seed's training."""
+
+    model: str
+    measured_ms: float
+    verdict: str
+    accuracies: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(self.accuracies)
+
+    @property
+    def words(self) -> str:
+        """The mean, and the spread over the seeds."""
+        return f"{self.mean:6.2%} ({min(self.accuracies):.2%} to {max(self.accuracies):.2%})"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A budget with both networks."""
+
+    budget_ms: float
+    uniform: Side
+    found: Side
+
+    def claims(self) -> dict[str, bool]:
+        """What the search promises, each on its own."""
+        return {
+            "as_accurate": self.found.mean >= self.uniform.mean,
+            "as_fast": self.found.measured_ms <= self.uniform.measured_ms,
+            "within_budget": self.found.measured_ms <= (1 + WITHIN) * self.budget_ms,
+        }
+
+
+def edge(*words: str) -> dict[str, Any]:
+    """The JSON document of an `edge` command on one thread; a file that is not its model (exit code 3) is part of the answer."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "edge", *words, "--json"]
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
+    if said.returncode not in {0, 3}:
+        raise SystemExit(f"edge {' '.join(words)} ended with {said.returncode}")
+    document: dict[str, Any] = json.loads(said.stdout)
+    return document
+
+
+def budgets(asked: argparse.Namespace) -> dict[str, ModelSpec]:
+    """Uniform networks by what each takes whole, as a budget is written; kept in the folder, for times are never twice alike."""
+    kept = asked.out / "budgets.json"
+    if not kept.is_file():
+        times = _uniform_ms(asked)
+        kept.write_text(
+            json.dumps([{"budget": f"{ms:.4g}ms", **spec.fields()} for spec, ms in times.items()], indent=2)
+        )
+    return {each["budget"]: ModelSpec(each["space"], each["choices"]) for each in json.loads(kept.read_text())}
+
+
+def _uniform_ms(asked: argparse.Namespace) -> dict[ModelSpec, float]:
+    """Networks between the smallest and the largest uniform one, evenly spaced among all there are, with their times in ms."""
+    size, classes = (asked.size, asked.size), len(find(asked.data, 0).classes)
+    space = plugins.space(asked.space, size, classes)
+    every = list(dict.fromkeys(space.uniform(step / SHARES) for step in range(SHARES + 1)))
+    if len(every) < BUDGETS + 2:
+        raise SystemExit(f"{asked.space} has only {len(every)} uniform networks at {asked.size} pixels")
+    chosen = [every[round(place * (len(every) - 1) / (BUDGETS + 1))] for place in range(1, BUDGETS + 1)]
+    setup = Setup.of(space, asked.device, asked.target, Precision.FP32, threads=1)
+    with bench_of(space, setup, Effort(), asked.out / "bench.log") as bench:
+        return {spec: file.ms for spec, file in bench.time(chosen).items()}
+
+
+def searched(asked: argparse.Namespace, limits: Sequence[str]) -> dict[str, ModelSpec]:
+    """What `edge search` found, by budget; its own training of them is not looked at, for it may start from the supernet."""
+    out = asked.out / f"search-{asked.strategy}"
+    size = ("--image-size", str(asked.size), "--effort", asked.effort, "--strategy", asked.strategy)
+    device = asked.device if asked.table is None else f"table:{asked.table}"
+    wanted = ("--device", device, "--target", asked.target, "--latency", ",".join(limits))
+    edge("search", asked.space, "--data", asked.data, *wanted, *size, "--out", str(out))
+    finished = [each for each in json.loads((out / "search.json").read_text())["finished"] if each["role"] == "best"]
+    specs = {each["budget_ms"]: ModelSpec(each["spec"]["space"], each["spec"]["choices"]) for each in finished}
+    if missing := [limit for limit in limits if _ms(limit) not in specs]:
+        raise SystemExit(f"the search in {out} has no network for {', '.join(missing)}")
+    return {limit: specs[_ms(limit)] for limit in limits}
+
+
+def _ms(limit: str) -> float:
+    return float(limit.removesuffix("ms"))
+
+
+def train(asked: argparse.Namespace, model: str, out: Path, seed: int) -> float:
+    """The accuracy of a network trained from scratch; another seed also holds out other digits, the same for all networks."""
+    recipe = ("--epochs", str(asked.epochs), "--image-size", str(asked.size), "--seed", str(seed), "--workers", "1")
+    return float(edge("train", model, "--data", asked.data, "--out", str(out), *recipe)["accuracy"])
+
+
+def measured_ms(asked: argparse.Namespace, files: Sequence[Path]) -> dict[Path, float]:
+    """The least median of a pass over each file, all in turns, in several starts of the runtime."""
+    effort, random, device = Effort(), Random(0), plugins.device(asked.device)
+    passes: dict[Path, list[Measurement]] = {file: [] for file in files}
+    turns = -(-effort.turns // len(files))
+    for _ in range(effort.rounds):
+        order = random.sample(files, len(files))
+        found = device.time_in_turns(order, effort.plan, passes=turns, log=asked.out / "timing.log")
+        for file, own in zip(order, found, strict=True):
+            passes[file] += own
+    return {file: FileTime(tuple(own)).ms for file, own in passes.items()}
+
+
+def exported(asked: argparse.Namespace, run: Path) -> dict[str, Any]:
+    """The artifact of a trained network."""
+    words = ("--target", asked.target, "--out", str(asked.out / "files" / run.name), "--force")
+    artifact: dict[str, Any] = edge("export", str(run), *words)["artifacts"][0]
+    return artifact
+
+
+def compare(asked: argparse.Namespace, networks: Mapping[tuple[str, str], str]) -> list[Row]:
+    """Train all networks, given by kind and budget, export them, and time them in turns."""
+    folder = {"uniform": "uniform", "found": f"found-by-{asked.strategy}"}
+    runs = {
+        (kind, limit, seed): asked.out / "trained" / f"{folder[kind]}-{limit}-seed{seed}"
+        for kind, limit in networks
+        for seed in range(asked.seeds)
+    }
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        accuracies = pool.map(lambda key: train(asked, networks[key[:2]], runs[key], key[2]), runs)
+        accuracy = dict(zip(runs, accuracies, strict=True))
+    artifacts = {key: exported(asked, runs[*key, 0]) for key in networks}
+    times = measured_ms(asked, [Path(artifact["path"]) for artifact in artifacts.values()])
+    sides = {
+        key: Side(
+            networks[key],
+            times[Path(artifact["path"])],
+            artifact["verdict"],
+            tuple(accuracy[*key, seed] for seed in range(asked.seeds)),
+        )
+        for key, artifact in artifacts.items()
+    }
+    limits = [limit for kind, limit in networks if kind == "uniform"]
+    return [Row(_ms(limit), sides["uniform", limit], sides["found", limit]) for limit in limits]
+
+
+def report(rows: Sequence[Row]) -> None:
+    print(f"{'budget ms':>9}  {'network':8} {'ms':>8}  {'accuracy, mean and spread':32} verdict")
+    for row in rows:
+        for kind, side in zip(KINDS, (row.uniform, row.found), strict=True):
+            print(f"{row.budget_ms:9.4g}  {kind:8} {side.measured_ms:8.4f}  {side.words:32} {side.verdict}")
+        print(f"{'':11}{', '.join(f'{name} {held}' for name, held in row.claims().items())}")
+    held = sum(all(row.claims().values()) for row in rows)
+    print(f"all three hold at {held} of {len(rows)} budgets")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--space", default="efficientvit")
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--device", default="host", help="where networks are timed")
+    parser.add_argument("--table", type=Path, help="a latency table of that device for the search")
+    parser.add_argument("--target", default="tflite")
+    parser.add_argument("--size", type=int, default=64, help="pixels")
+    parser.add_argument("--strategy", default="slimming")
+    parser.add_argument("--effort", default="small", help="of the search")
+    parser.add_argument("--epochs", type=int, default=15, help="of each training that is compared")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("build/search"))
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    uniform = budgets(asked)
+    found = searched(asked, tuple(uniform))
+    networks = {
+        (kind, limit): reference(spec)
+        for kind, specs in zip(KINDS, (uniform, found), strict=True)
+        for limit, spec in specs.items()
+    }
+    rows = compare(asked, networks)
+    report(rows)
+    asked_for = {name: str(value) for name, value in vars(asked).items()}
+    document = {"asked": asked_for, "rows": [{**asdict(row), "claims": row.claims()} for row in rows]}
+    (asked.out / f"comparison-{asked.strategy}.json").write_text(json.dumps(document, indent=2))
+
+
+if __name__ == "__main__":
+    main()
