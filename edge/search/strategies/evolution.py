@@ -44,14 +44,23 @@ def _study(lab: Lab) -> optuna.Study:
     talkative = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return optuna.create_study(sampler=sampler, directions=("maximize", "minimize", "minimize"))
+        return optuna.create_study(sampler=sampler, directions=("maximize", "minimize", "minimize", "minimize"))
     finally:
         optuna.logging.set_verbosity(talkative)
 
 
-def _objectives(lab: Lab, trial: Trial) -> tuple[float, float, float]:
-    """Confidence (more is better), ms and parameters (less is); faster than the smallest budget is no merit."""
-    return trial.evaluation.confidence, max(trial.predicted_ms, lab.budgets[-1].ms), trial.params
+def _objectives(lab: Lab, trial: Trial) -> tuple[float, float, int, int]:
+    """Confidence (more is better), ms, and what parameters and MACs there are beyond their limits (less is better).
+
+    To be faster or smaller than the smallest budget asks is no merit (ours): else most of a generation would be that.
+    """
+    least = lab.budgets[-1]
+    sizes = _beyond(trial.params, least.params), _beyond(trial.macs, least.macs)
+    return trial.evaluation.confidence, max(trial.predicted_ms, least.ms), *sizes
+
+
+def _beyond(number: int, limit: int | None) -> int:
+    return 0 if limit is None else max(0, number - limit)
 
 
 def _founders(lab: Lab) -> list[ModelSpec]:
