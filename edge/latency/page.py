@@ -36,7 +36,7 @@ def render(checked: Check) -> str:
             facts=checked.fields(),
             setup=checked.tag.setup,
             rows=sorted(checked.rows, key=lambda row: row.measured_ms),
-            scatter=Markup(scatter(checked.rows)),
+            scatter=Markup(scatter(checked.rows, checked.source)),
             close=CLOSE,
             version=__version__,
             style=page_style(),
@@ -44,8 +44,8 @@ def render(checked: Check) -> str:
     )
 
 
-def scatter(rows: Sequence[Compared]) -> str:
-    """Predicted against measured ms: the diagonal, and the lines that are 10 % away from it."""
+def scatter(rows: Sequence[Compared], measured_as: str) -> str:
+    """Predicted against measured ms, under the name of their source: the diagonal, and the lines 10 % away from it."""
     most = 1.1 * max(max(row.measured_ms, row.predicted_ms) for row in rows)
     with style():
         figure = Figure(figsize=(WIDTH_IN, WIDTH_IN * 0.85), layout="constrained")
@@ -63,5 +63,5 @@ def scatter(rows: Sequence[Compared]) -> str:
                 markersize=5,
                 alpha=0.8,
             )
-        axes.set(xlim=(0, most), ylim=(0, most), xlabel="measured, ms", ylabel="predicted, ms")
+        axes.set(xlim=(0, most), ylim=(0, most), xlabel=f"{measured_as}, ms", ylabel="predicted, ms")
         return svg(figure, "predicted-against-measured")

@@ -59,7 +59,9 @@ def path(story: Story) -> str:
             linewidth=1.6,
             label="predicted",
         )
-        above.plot(*zip(*anchors, strict=True), "o", color=SECOND, markersize=6, label="measured") if anchors else None
+        above.plot(
+            *zip(*anchors, strict=True), "o", color=SECOND, markersize=6, label=story.measured_as
+        ) if anchors else None
         above.set_ylim(bottom=0)
         above.set_ylabel("ms")
         evaluations = [trial.evaluation for trial in trials]

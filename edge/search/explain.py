@@ -18,7 +18,7 @@ def explain(story: Story) -> str:
         ("What was tried", _tried(story)),
         ("The path", _path(story)),
         ("Importance of each block", "\n\n".join(map(_heat_map, heat_maps(story)))),
-        ("Predicted against measured", _predictions(story)),
+        (f"Predicted against {story.measured_as}", _predictions(story)),
         ("The networks, stage by stage", "\n\n".join(map(_network, drawn(story)))),
         ("Training of the supernet", _supernet(story)),
         ("What the papers leave open, and what is done here", text_table(("question", "here"), choices(story))),
@@ -71,16 +71,15 @@ def _found(story: Story) -> str:
 
 
 def _finished(outcome: Outcome, called: str, network: Finished) -> tuple[str, ...]:
-    known = network.measured_ms is not None
     return (
         outcome.budget.name,
         f"{called} {network.name}",
-        f"{network.measured_ms:.3g}" if known else "–",
+        f"{network.measured_ms:.3g}",
         network.source.value,
         f"{network.predicted_ms:.3g}",
         f"{network.accuracy:.2%}",
         f"{network.params:,}",
-        ("yes" if network.keeps() else "no") if known else "unknown",
+        "yes" if network.keeps() else "no",
         network.verdict,
     )
 
@@ -114,14 +113,14 @@ def _path(story: Story) -> str:
         return ""
     return (
         "Each action costs the least confidence per ms that it saves, with the supernet's weights. Latencies are predicted\n"
-        "by the table, unless they are called measured.\n\n"
-        + "\n".join(_step(number, step) for number, step in enumerate(story.steps))
+        f"by the table, unless they are called {story.measured_as}.\n\n"
+        + "\n".join(_step(number, step, story.measured_as) for number, step in enumerate(story.steps))
     )
 
 
-def _step(number: int, step: Step) -> str:
+def _step(number: int, step: Step, measured_as: str) -> str:
     trial = step.trial
-    measured = "" if step.measured_ms is None else f" ({step.measured_ms:.3g} measured)"
+    measured = "" if step.measured_ms is None else f" ({step.measured_ms:.3g} {measured_as})"
     of = f", of {len(step.candidates)} candidates" if step.candidates else ""
     return (
         f"{number:>3}. {step.action}: {trial.predicted_ms:.3g} ms{measured}, confidence {trial.evaluation.confidence:.2%}, "
@@ -139,7 +138,7 @@ def _predictions(story: Story) -> str:
         return ""
     rows = [(f"{row.predicted_ms:.3g}", f"{row.measured_ms:.3g}", f"{row.error:+.1%}") for row in story.measured]
     return "Whole networks that were exported and timed on the device in this search.\n\n" + text_table(
-        ("predicted ms", "measured ms", "error"), rows
+        ("predicted ms", f"{story.measured_as} ms", "error"), rows
     )
 
 

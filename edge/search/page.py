@@ -27,7 +27,6 @@ def render(story: Story) -> str:
         story=story,
         setup=setup,
         outcomes=story.outcomes,
-        measured_as=sorted({each.source.value for each in story.finished}),
         plots=_plots(story),
         training=_training(story),
         heat_maps=heat_maps(story),
@@ -43,7 +42,7 @@ def _plots(story: Story) -> dict[str, Markup]:
     drawn = {
         "pareto": drawings.pareto(story) if story.trials else "",
         "path": drawings.path(story) if story.steps else "",
-        "scatter": scatter(story.measured) if story.measured else "",
+        "scatter": scatter(story.measured, story.measured_as) if story.measured else "",
     }
     return {name: Markup(svg) for name, svg in drawn.items() if svg}
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
+from edge import whole
 from edge.errors import UsageError
 from edge.latency.tag import Tag
 from edge.measurement import Source
@@ -16,6 +19,8 @@ from edge.search.trial import Step, Trial
 from edge.spec import Choice, ModelSpec
 from edge.training.record import EpochMetrics
 
+STORY = "search.json"
+"""Its file in the folder of a search."""
 WITHIN = 0.05
 """A network keeps its budget when it was measured at most this share above it (issue: within 5 %)."""
 
@@ -31,8 +36,8 @@ class Role(StrEnum):
 class Finished:
     """A network that was trained to the end, exported, verified and timed whole.
 
-    `accuracy` is the share 0..1 of held-out pictures; `source` says where `measured_ms` came from, which is None where no
-    device could time it; `path` is its run folder, and `verdict` how its file answers beside PyTorch.
+    `accuracy` is the share 0..1 of held-out pictures; `source` says where `measured_ms` came from; `path` is its run folder,
+    and `verdict` how its file answers beside PyTorch.
     """
 
     name: str
@@ -40,7 +45,7 @@ class Finished:
     budget_ms: float
     spec: ModelSpec
     predicted_ms: float
-    measured_ms: float | None
+    measured_ms: float
     source: Source
     accuracy: float
     params: int
@@ -50,7 +55,7 @@ class Finished:
 
     def keeps(self) -> bool:
         """Whether it was measured within its budget, or hardly above."""
-        return self.measured_ms is not None and self.measured_ms <= (1 + WITHIN) * self.budget_ms
+        return self.measured_ms <= (1 + WITHIN) * self.budget_ms
 
     def fields(self) -> dict[str, Any]:
         """As JSON data."""
@@ -65,16 +70,26 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A network that was measured whole on the device, beside what the latency table says of it, in ms."""
+    """A network that was timed whole on the device, beside what the latency table says of it, in ms."""
 
     spec: ModelSpec
     predicted_ms: float
     measured_ms: float
+    source: Source
 
     @property
     def error(self) -> float:
         """As a share of the measured time; positive where the table says too much."""
         return self.predicted_ms / self.measured_ms - 1
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {**asdict(self), "spec": self.spec.fields()}
+
+    @classmethod
+    def from_fields(cls, given: Mapping[str, Any]) -> Anchor:
+        """The inverse of `fields`."""
+        return cls(**{**given, "source": Source(given["source"]), "spec": _spec(given["spec"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +102,9 @@ class Outcome:
 
     @property
     def comparison(self) -> str:
-        """How the one compares with the other, in words; empty unless both were timed, and in the same way."""
+        """How the one compares with the other, in words; empty unless both were timed, in the same way."""
         best, uniform = self.best, self.uniform
-        if best is None or uniform is None or best.measured_ms is None or uniform.measured_ms is None:
-            return ""
-        if best.source is not uniform.source or best.source is Source.PREDICTED:
+        if best is None or uniform is None or best.source is not uniform.source:
             return ""
         points, faster = 100 * (best.accuracy - uniform.accuracy), 1 - best.measured_ms / uniform.measured_ms
         right = f"{abs(points):.2f} points {'more' if points > 0 else 'less'} accurate" if points else "as accurate"
@@ -150,6 +163,11 @@ class Story:
         spec = self.chosen_spec(budget)
         return next((trial for trial in self.trials if trial.spec == spec), None)
 
+    @property
+    def measured_as(self) -> str:
+        """What the times of whole networks are: measured, or what else the device says of them."""
+        return " or ".join(sorted({each.source.value for each in (*self.measured, *self.finished)})) or "measured"
+
     def fields(self) -> dict[str, Any]:
         """As JSON data."""
         nested = {
@@ -161,7 +179,7 @@ class Story:
             "members": {name: trial.fields() for name, trial in self.members.items()},
             "uniform": [{"share": share, "trial": trial.fields()} for share, trial in self.uniform],
             "steps": [step.fields() for step in self.steps],
-            "measured": [{**asdict(each), "spec": each.spec.fields()} for each in self.measured],
+            "measured": [each.fields() for each in self.measured],
             "finished": [each.fields() for each in self.finished],
         }
         plain = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -174,6 +192,22 @@ class Story:
             return cls(**{**given, **_nested(given)})
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"this is no search: {error!r}", hint="run the search again; it goes on") from None
+
+
+def read(run: Path) -> Story:
+    """The story in the folder of a search. Raises `UsageError` when there is none, or when it was changed by hand."""
+    path = run / STORY
+    try:
+        return Story.from_fields(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UsageError(f"{run} holds no search", hint="give a folder that edge search wrote") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", hint="run the search again; it goes on") from None
+
+
+def write(story: Story, run: Path) -> None:
+    """Keep the story in the folder of its search, whole at any moment."""
+    whole.write_text(run / STORY, json.dumps(story.fields(), allow_nan=False) + "\n")
 
 
 def _nested(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,7 +223,7 @@ def _nested(given: Mapping[str, Any]) -> dict[str, Any]:
         "members": {name: Trial.from_fields(each) for name, each in given["members"].items()},
         "uniform": tuple((float(each["share"]), Trial.from_fields(each["trial"])) for each in given["uniform"]),
         "steps": tuple(map(Step.from_fields, given["steps"])),
-        "measured": tuple(Anchor(**{**each, "spec": _spec(each["spec"])}) for each in given["measured"]),
+        "measured": tuple(map(Anchor.from_fields, given["measured"])),
         "finished": tuple(map(Finished.from_fields, given["finished"])),
     }
 

@@ -59,7 +59,7 @@ def story(name: str = "efficientformer") -> Story:
     trials = tuple(trial(of, of.draw(random)) for _ in range(150)) + tuple(step.trial for step in steps)
     uniform = tuple((share, trial(of, of.uniform(share))) for share in (0.0, 0.25, 0.5, 0.75, 1.0))
     known = tuple(step.trial for step in steps if step.measured_ms is not None)
-    measured = tuple(Anchor(each.spec, each.predicted_ms, _measured(each)) for each in known)
+    measured = tuple(Anchor(each.spec, each.predicted_ms, _measured(each), Source.MEASURED) for each in known)
     return replace(
         begun(name),
         supernet=tuple(

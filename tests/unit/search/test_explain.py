@@ -64,11 +64,15 @@ def test_each_budget_stands_with_its_measured_numbers(story, text, role):
         assert f"{outcome.budget.name}: {outcome.comparison}" in text
 
 
-def test_a_network_that_no_device_could_time_has_no_latency_but_a_prediction(story):
-    untimed = tuple(replace(each, measured_ms=None, source=Source.PREDICTED) for each in story.finished)
-    text = explain(replace(story, finished=untimed))
-    assert row(text, "4.0ms", "found")[3:5] == ["–", "predicted"]
-    assert "Found against uniform" not in text
+def test_times_that_were_not_measured_are_never_called_so(story):
+    emulated = {
+        name: tuple(replace(each, source=Source.EMULATED) for each in getattr(story, name))
+        for name in ("finished", "measured")
+    }
+    text = explain(replace(story, **emulated))
+    assert "measured" not in text.split("What the papers leave open")[0]
+    assert row(text, "4.0ms", "found")[4] == "emulated"
+    assert f"({story.measured[0].measured_ms:.3g} emulated)" in text
 
 
 def test_each_action_is_a_line_that_says_what_was_measured(story, text):

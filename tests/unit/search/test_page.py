@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from edge import plugins
+from edge.measurement import Source
 from edge.search.architecture import stages
 from edge.search.heat_map import heat_maps
 from edge.search.page import render
@@ -78,6 +79,17 @@ def test_the_head_table_has_measured_numbers_and_says_so(story, page):
         assert network.name in said
     for outcome in story.outcomes:
         assert outcome.comparison in said
+
+
+def test_times_that_were_not_measured_are_never_called_so(story):
+    emulated = {
+        name: tuple(replace(each, source=Source.EMULATED) for each in getattr(story, name))
+        for name in ("finished", "measured")
+    }
+    sections = Page(render(replace(story, **emulated))).sections
+    for name in ("found", "path", "predictions"):
+        assert "emulated" in sections[name].lower()
+        assert "measured" not in sections[name].lower()
 
 
 def test_what_was_tried_names_budgets_members_and_the_uniform_line(story, page):
