@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from edge.errors import UsageError
 from edge.models.sources import usual_preprocess
@@ -22,7 +24,8 @@ NAMED = 3
 class SearchPictures:
     """Pictures that train the supernet, and the validation pictures that networks are judged by, cut by `preprocess`.
 
-    `fingerprint` changes when any of them does, or which of them are which.
+    Those that train are in an order drawn by the seed: the first few are of all classes. `fingerprint` changes when any of
+    them does, or which of them are which.
     """
 
     training: Dataset
@@ -61,7 +64,7 @@ def search_pictures(data: str, family: str, size: tuple[int, int], seed: int, *,
 
 
 def _split(source: Source, seed: int) -> Source:
-    """The training pictures of `source`, split once more."""
+    """The training pictures of `source`, split once more, those to train on shuffled."""
     counts = Counter(sample.label for sample in source.training)
     for number, name in enumerate(source.classes):
         if counts[number] < FEWEST:
@@ -69,7 +72,9 @@ def _split(source: Source, seed: int) -> Source:
                 f"class {name!r} has {counts[number]} picture to search with, and needs {FEWEST}",
                 hint="one to train on and one to judge networks by, beside those held out to the end: add pictures",
             )
-    return split(source.classes, source.training, seed)
+    own = split(source.classes, source.training, seed)
+    order = np.random.default_rng(seed).permutation(len(own.training))
+    return replace(own, training=tuple(own.training[place] for place in order))
 
 
 def _require_readable(unreadable: tuple[str, ...], count: int) -> None:

@@ -86,6 +86,11 @@ def test_the_split_is_the_same_each_time_and_another_with_another_seed(tmp_path)
     assert colours(once.validation.pictures) != colours(other.validation.pictures)
 
 
+def test_the_first_training_pictures_are_of_all_classes(tmp_path):
+    found = search(fill(tmp_path, red=60, blue=60))
+    assert 5 < int(found.training.labels[:20].sum()) < 15
+
+
 def test_a_label_stays_with_its_picture(tmp_path):
     found = search(fill(tmp_path, red=10, blue=10))
     for part in (found.training, found.validation):
