@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge.search.supernet import Supernet
+from edge.space import SearchSpace
 from edge.spec import Choice
 
 HOTTEST, COLDEST = 5.0, 0.5
@@ -41,3 +43,15 @@ class Mixing(nn.Module):
         probable = (logits.detach().softmax(0).tolist() for logits in self.logits)
         found = zip(self.choices.items(), probable, strict=True)
         return {name: dict(zip(values, shares, strict=True)) for (name, values), shares in found}
+
+
+class MixedSupernet(Supernet):
+    """A supernet that learns how probable the values of the mixed choices are; where a space mixes none, a plain one."""
+
+    def __init__(self, space: SearchSpace, seed: int = 0) -> None:
+        super().__init__(space, seed)
+        self.mixing = Mixing({name: space.choices[name] for name in space.mixed_choices})
+
+    def mixture(self, temperature: float) -> nn.Module:
+        """The largest network with a draw of all that each mixed choice may be, in training mode; gradients reach α."""
+        return self.space.mixture(self.network, self.mixing.shares(temperature))
