@@ -99,7 +99,7 @@ def _anchored_ms(lab: Lab, trial: Trial) -> float:
         raise DeviceError(
             f"the device needs {measured_ms:.3f} ms for a network of which the latency table says "
             f"{trial.predicted_ms:.3f} ms: {drift:+.0%}, and {DRIFT:.0%} may be",
-            hint="build the table again (remove latency.sqlite from the search's folder) on a device that rests, then give "
-            "the same command: what was evaluated is kept",
+            hint="let the device rest and build the table again (remove latency.sqlite and measured.json from the search's "
+            "folder), then give the same command: what was evaluated is kept",
         )
     return measured_ms
