@@ -30,6 +30,7 @@ AGREE = 0.03
 """Two rounds' least times of a file agree within this share; ours, below the error that a table may have."""
 
 Some = TypeVar("Some", bound=Content)
+Name = TypeVar("Name")
 Progress = Callable[[str], None]
 
 
@@ -84,30 +85,33 @@ class Bench:
         """Export what is not there yet, then time everything in turns. Raises `ConversionError` and what devices raise."""
         wanted = list(dict.fromkeys(contents))
         self._export([content for content in wanted if content not in self._files])
-        rounds: dict[Some, list[FileTime]] = {content: [] for content in wanted}
+        return self.time_files({content: self._files[content] for content in wanted}, seed)
+
+    def time_files(self, files: Mapping[Name, Path], seed: int = 0) -> dict[Name, FileTime]:
+        """Time files of the bench's target in turns, each under its own name. Raises what devices raise."""
+        wanted = list(files)
+        rounds: dict[Name, list[FileTime]] = {name: [] for name in wanted}
         random = Random(seed)
         for number in range(self.effort.rounds + self.effort.more_rounds):
             if number >= self.effort.rounds:
-                wanted = [content for content in wanted if not _confirmed(rounds[content])]
+                wanted = [name for name in wanted if not _confirmed(rounds[name])]
             random.shuffle(wanted)  # what stands before a file, or at the end of a round, changes
-            for content, time in self._round(wanted).items():
-                rounds[content].append(time)
+            for name, time in self._round({name: files[name] for name in wanted}).items():
+                rounds[name].append(time)
         times = {
-            content: FileTime(tuple(each for time in found for each in time.passes))
-            for content, found in rounds.items()
+            name: FileTime(tuple(each for time in found for each in time.passes)) for name, found in rounds.items()
         }
         _refuse_a_change([each for time in times.values() for each in time.passes])
         return times
 
-    def _round(self, contents: Sequence[Some]) -> dict[Some, FileTime]:
+    def _round(self, files: Mapping[Name, Path]) -> dict[Name, FileTime]:
         """One start of the runtime, and all its passes."""
-        if not contents:
+        if not files:
             return {}
-        turns = max(self.effort.passes, min(MOST_PASSES, -(-self.effort.turns // len(contents))))
-        paths = [self._files[content] for content in contents]
+        turns = max(self.effort.passes, min(MOST_PASSES, -(-self.effort.turns // len(files))))
         device = plugins.device(self.setup.address)
-        found = device.time_in_turns(paths, self.effort.plan, passes=turns, log=self.log)
-        return {content: FileTime(passes) for content, passes in zip(contents, found, strict=True)}
+        found = device.time_in_turns([*files.values()], self.effort.plan, passes=turns, log=self.log)
+        return {name: FileTime(passes) for name, passes in zip(files, found, strict=True)}
 
     def tag(self) -> Tag:
         """What the device and its runtime are, from timing the smallest file there is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge import whole
 from edge.errors import DeviceError, UsageError
-from edge.latency.bench import Bench, Effort, Progress, now
+from edge.latency.bench import Bench, Effort, FileTime, Progress, now
 from edge.latency.build import INTERCEPT_NETWORKS, build, drawn
 from edge.latency.start import bench_for, bench_of
 from edge.latency.table import LatencyTable, Timed
@@ -69,10 +69,16 @@ class Latencies:
             with _nothing_lost():
                 times = self._bench.time(absent)
             for spec, time in times.items():
-                self.measured[spec] = Timed(time.ms, time.passes[0].source, now(), {"network": time.samples_ms})
+                self.measured[spec] = _whole(time)
             rows = [{**spec.fields(), **asdict(timed)} for spec, timed in self.measured.items()]
             whole.write_text(self._memory, json.dumps(rows) + "\n")
         return tuple(self.measured[spec].ms for spec in specs)
+
+    def measure_files(self, files: Mapping[ModelSpec, Path]) -> dict[ModelSpec, Timed]:
+        """The time of each network's own file, all timed in turns; this is not remembered. Raises what devices raise."""
+        with _nothing_lost():
+            times = self._bench.time_files(files)
+        return {spec: _whole(time) for spec, time in times.items()}
 
     @cached_property
     def _bench(self) -> Bench:
@@ -93,6 +99,10 @@ class Latencies:
             return {ModelSpec(row["space"], row["choices"]): _timed(**row) for row in rows}
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{self._memory} cannot be read: {error}", hint="remove it to measure again") from None
+
+
+def _whole(time: FileTime) -> Timed:
+    return Timed(time.ms, time.passes[0].source, now(), {"network": time.samples_ms})
 
 
 def _timed(ms: float, source: str, at: str, samples_ms: dict[str, list[list[float]]], **_: object) -> Timed:
