@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-DEVICE_TOOLS := adb chromium g++ gcc-aarch64-linux-gnu libc6-dev-arm64-cross openssh-client openssh-server qemu-user-static
+DEVICE_TOOLS := adb chromium g++ gcc-aarch64-linux-gnu libc6-dev-arm64-cross openssh-client openssh-server postgresql qemu-user-static
 
 .PHONY: demo test device-tools device-runtimes check unit parity e2e adbd-conformance coreml-conformance all-models benchmark clean
 
@@ -15,7 +15,7 @@ demo: $(READY)  ## train a small network on real digits, export it everywhere, v
 test: $(READY)  ## every test that needs no phone
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-device-tools:  ## Debian's adb, qemu, compilers, browser and ssh, without which the tests of devices are skipped (as root)
+device-tools:  ## Debian's adb, qemu, compilers, browser, ssh and PostgreSQL, without which tests that need them are skipped (as root)
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(DEVICE_TOOLS) >/dev/null; \
 	else echo "not root on Debian: tests that need one of $(DEVICE_TOOLS) are skipped where it is missing"; fi

@@ -78,9 +78,10 @@ def _backend(url: str, pace: Pace) -> RDBStorage:
     parsed = _parsed(url)
     in_a_file = parsed.get_backend_name() == "sqlite"
     options: dict[str, Any] = {"connect_args": {"timeout": BUSY_S}} if in_a_file else {"pool_pre_ping": True}
-    unformatted = (
-        parsed.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
-    )  # optuna formats it
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg2")  # SQLAlchemy 2.1 means another by it than 2.0 did
+    address = parsed.render_as_string(hide_password=False)
+    unformatted = address.replace("{", "{{").replace("}", "}}")  # optuna formats it
     try:
         with _quietly():
             backend = RDBStorage(unformatted, options, heartbeat_interval=pace.heartbeat, grace_period=pace.grace)

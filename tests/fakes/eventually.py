@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def becomes_true(condition: Callable[[], bool]) -> bool:
+def becomes_true(condition: Callable[[], bool], within_s: float = 10) -> bool:
     """At once or within some seconds."""
-    latest = time.monotonic() + 10
+    latest = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > latest:
             return False

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from edge.search.storage import Pace
 from edge.search.trial import Evaluation
 from edge.search.trials import Trials
 from edge.spec import ModelSpec
+from tests.fakes.eventually import becomes_true
 
 SEARCH = {"seed": "0", "supernet": "toy"}
 PACE = Pace(heartbeat=1, grace=2, poll=0.02)
@@ -46,8 +46,8 @@ def judge_held_at(number: int | None, log: Path) -> Callable[[ModelSpec], Evalua
     def judge(spec: ModelSpec) -> Evaluation:
         with log.open("a") as file:
             file.write(f"{os.getpid()} {spec.choices['number']}\n")
-        while spec.choices["number"] == number and hold(log).exists():
-            time.sleep(0.01)
+        if spec.choices["number"] == number:
+            becomes_true(lambda: not hold(log).exists(), PATIENCE_S)
         return answer(spec)
 
     return judge

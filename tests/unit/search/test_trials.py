@@ -19,7 +19,7 @@ from edge.search.trial import Evaluation
 from edge.search.trials import STUDY, Trials
 from edge.spec import ModelSpec
 from tests.fakes.eventually import becomes_true
-from tests.fakes.searching import PACE, SEARCH, answer, answers, begun, hold, killed, network, started
+from tests.fakes.searching import PACE, PATIENCE_S, SEARCH, answer, answers, begun, hold, killed, network, started
 
 
 @pytest.fixture(scope="module")
@@ -182,9 +182,9 @@ def test_a_killed_worker_loses_no_trial_and_counts_none_twice(url: str, tmp_path
     log = tmp_path / "log"
     hold(log).touch()
     leader = started("lead", url, log, 8, "--hold", "0")
-    assert becomes_true(lambda: begun(log) == [0])
+    assert becomes_true(lambda: begun(log) == [0], PATIENCE_S)
     worker = started("join", url, log, 0, "--hold", "3")
-    assert becomes_true(lambda: begun(log) == [0, 1, 2, 3])
+    assert becomes_true(lambda: begun(log) == [0, 1, 2, 3], PATIENCE_S)
     killed(worker)
     hold(log).unlink()
     assert json.loads(leader.communicate()[0]) == answers(8)
@@ -196,7 +196,7 @@ def test_a_killed_leader_goes_on_where_it_was(url: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     hold(log).touch()
     first = started("lead", url, log, 6, "--hold", "3")
-    assert becomes_true(lambda: begun(log) == [0, 1, 2, 3])
+    assert becomes_true(lambda: begun(log) == [0, 1, 2, 3], PATIENCE_S)
     killed(first)
     second = started("lead", url, log, 6)
     assert json.loads(second.communicate()[0]) == answers(6)
@@ -219,6 +219,7 @@ def test_a_url_that_leads_nowhere_is_our_error_without_its_password(url: str) ->
     pytest.importorskip("psycopg2")
     with pytest.raises(EdgeError) as raised, Trials.create(url, SEARCH):
         pass
+    assert not isinstance(raised.value, ToolchainMissingError)
     assert "ret" not in f"{raised.value} {raised.value.hint}".replace("retry", "")
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
 
