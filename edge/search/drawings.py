@@ -23,7 +23,7 @@ def pareto(story: Story) -> str:
         axes = figure.subplots()
         for budget in story.budgets:
             axes.axvline(budget.ms, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
-            _beside(axes, (budget.ms, 1), budget.name, at=("data", "axes fraction"), up=3, align="center")
+            _beside(axes, (budget.ms, 1), budget.name, at=("data", "axes fraction"))
         axes.plot(*_places(story.trials), "o", color=MUTED, markersize=3, alpha=0.45, label="tried")
         axes.step(*_places(frontier(story.trials)), where="post", color=ACCENT, linewidth=1.6, label="nothing beats")
         if story.uniform:
@@ -32,7 +32,7 @@ def pareto(story: Story) -> str:
         if story.members:
             axes.plot(*_places(story.members.values()), "D", color=INK, markersize=5, linestyle="", label="hand-made")
             for name, trial in story.members.items():
-                _beside(axes, (trial.predicted_ms, 100 * trial.evaluation.confidence), name, up=-12)
+                _beside(axes, (trial.predicted_ms, 100 * trial.evaluation.confidence), name, by=(0, -12))
         chosen = [each for budget in story.budgets if (each := story.chosen(budget)) is not None]
         axes.plot(*_places(chosen), "*", color=ACCENT, markersize=13, label="chosen", zorder=5)
         axes.set(xlabel="predicted, ms", ylabel="confidence, %")
@@ -50,7 +50,7 @@ def path(story: Story) -> str:
         above, below = figure.subplots(2, 1, sharex=True)
         for budget in story.budgets:
             above.axhline(budget.ms, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
-            _beside(above, (1, budget.ms), budget.name, at=("axes fraction", "data"), up=3, align="right")
+            _beside(above, (1, budget.ms), budget.name, at=("axes fraction", "data"), by=(4, -3), align="left")
         above.step(
             numbers,
             [trial.predicted_ms for trial in trials],
@@ -89,9 +89,7 @@ def _beside(
     text: str,
     *,
     at: tuple[str, str] = ("data", "data"),
-    up: float = 3,
+    by: tuple[float, float] = (0, 3),
     align: str = "center",
 ) -> None:
-    axes.annotate(
-        text, place, xycoords=at, xytext=(0, up), textcoords="offset points", ha=align, size=SMALL, color=MUTED
-    )
+    axes.annotate(text, place, xycoords=at, xytext=by, textcoords="offset points", ha=align, size=SMALL, color=MUTED)

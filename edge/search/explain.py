@@ -17,7 +17,7 @@ def explain(story: Story) -> str:
         ("What was found", _found(story)),
         ("What was tried", _tried(story)),
         ("The path", _path(story)),
-        ("Importance of each block", "\n\n".join(map(_heat_map, heat_maps(story)))),
+        ("Importance, block by block", _importance(story)),
         (f"Predicted against {story.measured_as}", _predictions(story)),
         ("The networks, stage by stage", "\n\n".join(map(_network, drawn(story)))),
         ("Training of the supernet", _supernet(story)),
@@ -126,6 +126,17 @@ def _step(number: int, step: Step, measured_as: str) -> str:
         f"{number:>3}. {step.action}: {trial.predicted_ms:.3g} ms{measured}, confidence {trial.evaluation.confidence:.2%}, "
         f"accuracy {trial.evaluation.accuracy:.2%}{of}"
     )
+
+
+def _importance(story: Story) -> str:
+    if not (found := heat_maps(story)):
+        return ""
+    what = (
+        "How probable the supernet's mixture holds each kind of block, learned with its weights."
+        if story.importance
+        else "What the largest network loses when one choice alone is at its fastest, with the supernet's weights."
+    )
+    return "\n\n".join((what, *map(_heat_map, found)))
 
 
 def _heat_map(found: HeatMap) -> str:

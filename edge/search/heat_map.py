@@ -22,7 +22,7 @@ class HeatMap:
 
 
 def heat_maps(story: Story) -> tuple[HeatMap, ...]:
-    """One per kind that the supernet mixes, with how probable it is at each block; else what losing the block costs.
+    """One per kind that the supernet mixes, with how probable it is at each block; else what it costs to do without.
 
     Both are shares 0..1. Empty when the story knows neither.
     """

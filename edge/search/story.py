@@ -117,9 +117,9 @@ class Story:
     """All that the page and the explanation of a search need; what a search under way has not got yet is empty.
 
     `reachable_ms` are the predicted latencies of the smallest and the largest network. `importance` is that of a `Lab`;
-    where the supernet mixes nothing, `removal` says what confidence is lost (0..1) when the largest network lacks that
-    block alone. `uniform` are shares of the way to the largest network with what scaling by hand gives there. `block_ms`
-    are the latencies of blocks by key, and `seconds` the time that each phase took.
+    where the supernet mixes nothing, `removal` says what confidence the largest network loses (0..1) when that choice
+    alone is at its fastest. `uniform` are shares of the way to the largest network with what scaling by hand gives
+    there. `block_ms` are the latencies of blocks by key, and `seconds` the time that each phase took.
     """
 
     tag: Tag
@@ -166,7 +166,8 @@ class Story:
     @property
     def measured_as(self) -> str:
         """What the times of whole networks are: measured, or what else the device says of them."""
-        return " or ".join(sorted({each.source.value for each in (*self.measured, *self.finished)})) or "measured"
+        sources = (*(each.source for each in self.measured), *(each.source for each in self.finished))
+        return " or ".join(sorted({source.value for source in sources})) or "measured"
 
     def fields(self) -> dict[str, Any]:
         """As JSON data."""

@@ -22,11 +22,10 @@ from edge.training import watch as training
 class Phase(StrEnum):
     """What a search does, in order."""
 
+    BLOCKS = "time blocks"
     SUPERNET = "train the supernet"
-    BLOCKS = "time the blocks"
     SEARCH = "search"
-    FINAL = "train what was chosen"
-    MEASURE = "export, verify and measure"
+    FINAL = "train, export and time what was chosen"
 
 
 class SearchWatcher:
@@ -71,7 +70,7 @@ class Terminal(SearchWatcher):
         self._phase_began, self._before = self._began, 0
         self._budgets: tuple[Budget, ...] = ()
         self._trials: Sequence[Trial] = ()
-        self._actions = 0
+        self._steps = 0
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stop()
@@ -80,17 +79,18 @@ class Terminal(SearchWatcher):
         self._stop()
         self._phase_began, self._before = self._clock(), len(self._trials)
         number = list(Phase).index(phase) + 1
-        self.says(f"{self._phase_began - self._began:7.1f} s  {number}/{len(Phase)}  {phase.value}")
+        self._line(f"{self._phase_began - self._began:7.1f} s  {number}/{len(Phase)}  {phase.value}")
         if phase is Phase.SEARCH:
+            self.says("ms by the table, right answers to validation pictures with the supernet's weights")
             self._moving = self._console.status(Text(self.words))
             self._moving.start()
 
     def says(self, text: str) -> None:
-        self._console.print(Text(text))
+        self._line(f"{'':11}{text}")
 
     def training(self, name: str) -> training.Watcher:
         self._stop()
-        self.says(f"           {name}")
+        self.says(name)
         return training.watcher()
 
     def aims(self, budgets: Sequence[Budget]) -> None:
@@ -101,27 +101,26 @@ class Terminal(SearchWatcher):
         self._show()
 
     def took(self, step: Step) -> None:
-        self._actions += 1
-        measured = "" if step.measured_ms is None else f", {step.measured_ms:.3g} ms measured"
-        self.says(
-            f"           {step.action}: {step.trial.predicted_ms:.3g} ms predicted{measured}, "
-            f"{step.trial.evaluation.accuracy:.2%} right with the supernet's weights"
-        )
+        self._steps += 1
+        trial = step.trial
+        measured = "" if step.measured_ms is None else f" ({step.measured_ms:.3g} on the device)"
+        self.says(f"{step.action}: {trial.predicted_ms:.3g} ms{measured}, {trial.evaluation.accuracy:.1%} right")
         self._show()
 
     @property
     def words(self) -> str:
-        """Networks tried and how fast, actions, and what is best for each budget so far."""
-        minutes = (self._clock() - self._phase_began) / 60
-        rate = f", {(len(self._trials) - self._before) / minutes:.0f} a minute" if minutes > 0 else ""
-        actions = f"; {self._actions} actions" if self._actions else ""
-        return f"{len(self._trials)} networks tried{rate}{actions}{''.join(map(self._best, self._budgets))}"
+        """Networks tried and how fast, actions, and how often the best of each budget so far is right."""
+        fresh, minutes = len(self._trials) - self._before, (self._clock() - self._phase_began) / 60
+        rate = f", {fresh / minutes:.0f} a minute" if fresh and minutes > 0 else ""
+        actions = f", {self._steps - 1} actions" if self._steps else ""  # the first step is where the path starts
+        return "  ".join((f"{len(self._trials)} tried{rate}{actions}", *map(self._best, self._budgets)))
 
     def _best(self, budget: Budget) -> str:
         found = best(self._trials, budget)
-        if found is None:
-            return f"; {budget.name}: none yet"
-        return f"; {budget.name}: {found.evaluation.accuracy:.1%} right, confidence {found.evaluation.confidence:.3f}"
+        return f"{budget.name}: {'–' if found is None else format(found.evaluation.accuracy, '.1%')}"
+
+    def _line(self, text: str) -> None:
+        self._console.print(Text(text), soft_wrap=True)
 
     def _show(self) -> None:
         if self._moving is not None:

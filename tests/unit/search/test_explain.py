@@ -16,7 +16,7 @@ PARTS = (
     "What was found",
     "What was tried",
     "The path",
-    "Importance of each block",
+    "Importance, block by block",
     "Predicted against measured",
     "The networks, stage by stage",
     "Training of the supernet",

@@ -133,7 +133,7 @@ def test_blocks_are_counted_not_spelt():
 def test_a_space_that_mixes_nothing_shows_what_losing_a_block_costs():
     removal = {"stage1.block2": 0.0312, "stage2.block2": -0.001}
     said = Page(render(replace(stories.begun(), removal=removal))).sections["importance"]
-    assert "loses when it lacks this alone" in said
+    assert "loses when this choice alone is at its fastest" in said
     assert "stage1 3.1" in said
     assert "stage2 -0.1" in said
 
