@@ -72,8 +72,8 @@ def started() -> Iterator[Postgresql]:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                (_program("postgres"), "-D", folder / "data", "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-F"),  # -F: no fsync
+            process = subprocess.Popen(  # -F: no fsync
+                (_program("postgres"), "-F", "-D", folder / "data", "-h", "127.0.0.1", "-p", str(port), "-k", folder),
                 stdout=log, stderr=log, cwd=folder, **account, **_alone(account),
             )  # fmt: skip
         server = Postgresql(port, process, count())
