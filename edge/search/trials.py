@@ -140,8 +140,8 @@ class Trials:
         judged, leader, heard = 0, None, time.monotonic()
         while True:
             attributes = self._study.user_attrs
-            if attributes[LEADER] != leader:
-                leader, heard = attributes[LEADER], time.monotonic()
+            if attributes.get(LEADER) != leader:
+                leader, heard = attributes.get(LEADER), time.monotonic()
             if attributes[ENDED] or time.monotonic() - heard > patience_s:
                 return judged
             at_once = self._work(judge)
