@@ -14,6 +14,7 @@ from edge import whole
 from edge.errors import DeviceError, UsageError
 from edge.latency.bench import Bench, Effort, FileTime, Progress, now
 from edge.latency.build import INTERCEPT_NETWORKS, build, drawn
+from edge.latency.check import CLOSE
 from edge.latency.start import bench_for, bench_of
 from edge.latency.table import LatencyTable, Timed
 from edge.latency.tag import Setup
@@ -66,10 +67,7 @@ class Latencies:
             self.space.check(spec)
         if absent := [spec for spec in dict.fromkeys(specs) if spec not in self.measured]:
             self._progress(f"whole networks timed: {len(absent)}")
-            with _nothing_lost():
-                times = self._bench.time(absent)
-            for spec, time in times.items():
-                self.measured[spec] = _whole(time)
+            self.measured.update(self._timed(absent))
             rows = [{**spec.fields(), **asdict(timed)} for spec, timed in self.measured.items()]
             whole.write_text(self._memory, json.dumps(rows) + "\n")
         return tuple(self.measured[spec].ms for spec in specs)
@@ -79,6 +77,21 @@ class Latencies:
         with _nothing_lost():
             times = self._bench.time_files(files)
         return {spec: _whole(time) for spec, time in times.items()}
+
+    def _timed(self, specs: Sequence[ModelSpec]) -> dict[ModelSpec, Timed]:
+        """Each network whole. What is far from its prediction is timed once more: other work on the device only adds time."""
+        with _nothing_lost():
+            times = self._bench.time(specs)
+            far = [spec for spec, time in times.items() if self._is_far(spec, time.ms)]
+            for spec, time in self._bench.time(far, seed=1).items():
+                times[spec] = FileTime((*times[spec].passes, *time.passes))
+        return {spec: _whole(time) for spec, time in times.items()}
+
+    def _is_far(self, spec: ModelSpec, ms: float) -> bool:
+        """Whether the table, where it knows the network, says something else."""
+        blocks = self.space.blocks(spec)
+        known = self._is_built() and not self.table.missing(blocks)
+        return known and abs(self.table.predict_ms(blocks) / ms - 1) > CLOSE
 
     @cached_property
     def _bench(self) -> Bench:

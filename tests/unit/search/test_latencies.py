@@ -232,3 +232,13 @@ def test_a_table_of_another_device_than_the_searchs_own_is_refused(searched, tab
 def test_a_table_that_is_not_there_is_refused(searched, tmp_path):
     with pytest.raises(UsageError, match="there is no table"), searched(tmp_path / "none.sqlite"):
         raise AssertionError
+
+
+def test_a_whole_network_far_from_its_prediction_is_timed_once_more_and_the_quiet_time_counts(opened, bench, space):
+    found, spec = opened(), space.largest()
+    (predicted_ms,) = found.predict_ms([spec])
+    bench.timed.clear()
+    quiet = bench.ms
+    bench.ms = lambda content: quiet(content) * (1.5 if bench.timed == [spec] else 1.0)
+    assert found.measure_ms([spec]) == (pytest.approx(predicted_ms),)
+    assert bench.timed == [spec, spec]
