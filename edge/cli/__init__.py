@@ -7,7 +7,7 @@ from importlib import import_module
 import typer
 
 VERBS = (
-    "models", "devices", "doctor", "train", "export", "verify", "run", "inspect", "profile", "latency", "simulate",
+    "models", "devices", "doctor", "train", "search", "export", "verify", "run", "inspect", "profile", "latency", "simulate",
     "report", "demo",
 )  # fmt: skip
 """In the order of `edge --help`. Each is a file of this package with a function, or a group of commands, of the same name."""

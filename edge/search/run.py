@@ -1,0 +1,276 @@
+"""A search from order to story: budgets, supernet, strategy, and the networks that are trained and measured in the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from edge import plugins, runfolder, whole
+from edge.errors import UsageError
+from edge.latency.bench import Effort as Timing
+from edge.latency.tag import Setup
+from edge.models import point
+from edge.models.weights import save_weights
+from edge.reference import ModelRequest
+from edge.search import story as stories
+from edge.search.evaluation import Judge
+from edge.search.final import Finishing, Pick, chosen, finish, largest_uniform
+from edge.search.lab import Workbench
+from edge.search.latencies import Latencies, latencies, reachable, resolve
+from edge.search.mixing import MixedSupernet
+from edge.search.order import Finish, SearchOrder
+from edge.search.page import render
+from edge.search.pictures import SearchPictures, search_pictures
+from edge.search.place import LARGEST, LENT, PAGE, SUPERNET, Place
+from edge.search.story import Anchor, Finished, Role, Story
+from edge.search.strategies._uniform_networks import uniform_networks
+from edge.search.strategy import Strategy
+from edge.search.supernet_training import load, trained
+from edge.search.trial import Trial
+from edge.search.trials import Trials
+from edge.search.watch import Phase, SearchWatcher
+from edge.space import SearchSpace
+from edge.spec import ModelSpec, Recipe
+from edge.training.augment import NATURAL, UPRIGHT
+from edge.training.classification import Classification
+from edge.training.data import DIGITS
+from edge.training.parallel import Group, joined
+from edge.training.recipe import TrainingRecipe, default_warmup_epochs
+from edge.training.record import Record
+
+Warn = Callable[[str], None]
+PATIENCE_S, LOOK_S = 600, 2
+"""How long a process that joined waits for a leader that is silent, and how often it looks for the supernet."""
+
+
+def search(order: SearchOrder, place: Place, watcher: SearchWatcher, warn: Warn) -> Story | None:
+    """Search, or go on where a search with the same settings ended in the folder; None in processes that only help to train.
+
+    Raises `UsageError` for a folder of another search, for budgets out of reach and for pictures that make no classifier,
+    and what exporters and devices raise; what was done until then is kept.
+    """
+    strategy = plugins.strategy(order.strategy)
+    with joined() as group:
+        pictures = search_pictures(order.data, order.space, order.image_size, order.seed, workers=place.workers)
+        space = plugins.space(order.space, order.image_size, pictures.num_classes)
+        desk = _Desk(order, place, space, pictures, watcher, warn)
+        if not group.leads:
+            desk.supernet(group)
+            return None
+        place.claim(order, pictures.fingerprint)
+        if pictures.unreadable:
+            warn(f"left out, as they cannot be read as pictures: {len(pictures.unreadable)}")
+        with desk.latencies() as timed:
+            return _told(desk, strategy, timed, group)
+
+
+def join(place: Place, data: str | None, warn: Warn) -> int:
+    """Try networks for the search in the place until it ends; returns how many were tried here.
+
+    `data` says where its pictures lie on this machine, None: where the search has them. Waits for the supernet. Raises
+    `UsageError` for other pictures than the search's.
+    """
+    order, fingerprint = place.claimed()
+    data = data or order.data
+    pictures = search_pictures(data, order.space, order.image_size, order.seed, workers=place.workers)
+    if pictures.fingerprint != fingerprint:
+        raise UsageError(f"{data} has other pictures than the search", hint="give the same ones with --data")
+    space = plugins.space(order.space, order.image_size, pictures.num_classes)
+    desk = _Desk(order, place, space, pictures, SearchWatcher(), warn)
+    weights = place.run / SUPERNET / runfolder.WEIGHTS
+    if not weights.exists():
+        warn(f"waiting for {weights}")
+    while not weights.exists():
+        time.sleep(LOOK_S)
+    judge = desk.judge(load(space, place.run / SUPERNET))
+    with Trials.join(place.url, desk.identity()) as trials:
+        return trials.serve(judge, PATIENCE_S)
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """What the parts of a search share."""
+
+    order: SearchOrder
+    place: Place
+    space: SearchSpace
+    pictures: SearchPictures
+    watcher: SearchWatcher
+    warn: Warn
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, phase: Phase) -> Iterator[None]:
+        """Tell the watcher, and keep how long it took in s."""
+        self.watcher.begins(phase)
+        started = time.monotonic()
+        yield
+        self.seconds[phase.value] = round(time.monotonic() - started, 1)
+
+    def latencies(self) -> AbstractContextManager[Latencies]:
+        order, log = self.order, self.place.logs / "latency.log"
+        setup = Setup.of(self.space, order.device, order.target, order.precision, order.threads)
+        return latencies(self.space, setup, self.place.run, Timing(), log, self.watcher.says, table=order.table)
+
+    def supernet(self, group: Group) -> MixedSupernet:
+        """Trained, or found finished."""
+        order, pictures = self.order, self.pictures
+        lesson = Classification(
+            pictures.training,
+            pictures.validation,
+            pictures.preprocess,
+            _recipe(order.work.supernet_epochs),
+            UPRIGHT if order.data == DIGITS else NATURAL,
+            order.seed,
+        )
+        folder = self.place.run / SUPERNET
+        with self.watcher.training("the supernet") as bar:
+            return trained(
+                self.space, lesson, order.work.calibration, pictures.fingerprint, folder, group=group, watcher=bar
+            )
+
+    def judge(self, supernet: MixedSupernet) -> Judge:
+        calibration = self.pictures.training.pictures[: self.order.work.calibration]
+        return Judge(supernet, self.pictures.validation, calibration, self.pictures.preprocess)
+
+    def identity(self) -> dict[str, str]:
+        """All that an evaluation depends on."""
+        supernet = whole.sha256(self.place.run / SUPERNET / runfolder.WEIGHTS)
+        own = {"supernet_sha256": supernet, "pictures_sha256": self.pictures.fingerprint}
+        return {"space": self.space.name, "calibration": str(self.order.work.calibration), **own}
+
+
+def _told(desk: _Desk, strategy: Strategy, timed: Latencies, group: Group) -> Story:
+    order = desk.order
+    with desk.phase(Phase.BLOCKS):
+        budgets = resolve(order.limits, order.params, order.macs, timed)
+        desk.watcher.aims(budgets)
+    with desk.phase(Phase.SUPERNET):
+        supernet = desk.supernet(group)
+    story = Story(
+        tag=timed.table.tag,
+        data=order.data,
+        strategy=strategy.name,
+        effort=order.effort.value,
+        finish=order.finish.value,
+        seed=order.seed,
+        budgets=budgets,
+        reachable_ms=reachable(timed),
+        supernet=Record(desk.place.run / SUPERNET).metrics(),
+        importance=supernet.mixing.importance(),
+    )
+    judge = desk.judge(supernet)
+    with desk.phase(Phase.SEARCH), Trials.create(desk.place.url, desk.identity()) as trials:
+        lab = Workbench(
+            desk.space, budgets, order.work, order.seed, story.importance,
+            judge=judge, trials=trials, latencies=timed, watcher=desk.watcher,
+        )  # fmt: skip
+        steps = strategy.search(lab)
+        searched = lab.tried
+        uniform = _uniform(lab)
+        members = dict(zip(desk.space.members, lab.evaluate([*desk.space.members.values()]), strict=True))
+        removal = {} if story.importance else _removal(lab)
+        trials.finish()
+    story = replace(
+        story, steps=steps, trials=lab.tried, uniform=uniform, members=members, removal=removal,
+        evaluations_per_minute=lab.evaluations_per_minute,
+    )  # fmt: skip
+    _publish(desk, story, timed)
+    with desk.phase(Phase.FINAL):
+        finished = _finished(desk, searched, story, judge, timed)
+    story = replace(story, finished=finished)
+    _publish(desk, story, timed)
+    return story
+
+
+def _uniform(lab: Workbench) -> tuple[tuple[float, Trial], ...]:
+    """What scaling by hand gives, with its share of the way from the smallest to the largest."""
+    specs = uniform_networks(lab.space)
+    return tuple(zip((index / (len(specs) - 1) for index in range(len(specs))), lab.evaluate(specs), strict=True))
+
+
+def _removal(lab: Workbench) -> dict[str, float]:
+    """How much confidence is lost when one choice of the largest network alone is at its cheapest."""
+    largest = lab.space.largest()
+    cheap = {
+        name: lab.space.canonical(ModelSpec(largest.space, {**largest.choices, name: values[0]}))
+        for name, values in lab.space.choices.items()
+    }
+    whole_network, *others = lab.evaluate([largest, *cheap.values()])
+    confidence = whole_network.evaluation.confidence
+    return {name: confidence - trial.evaluation.confidence for name, trial in zip(cheap, others, strict=True)}
+
+
+def _finished(
+    desk: _Desk, searched: tuple[Trial, ...], story: Story, judge: Judge, timed: Latencies
+) -> tuple[Finished, ...]:
+    """For each budget the network that the search chose and the uniform one, trained alike and measured whole."""
+    uniform = tuple(trial for _, trial in story.uniform)
+    picks: list[Pick] = []
+    for budget in story.budgets:
+        for role, trial in (
+            (Role.BEST, chosen(searched, budget, timed)),
+            (Role.UNIFORM, largest_uniform(uniform, budget, timed)),
+        ):
+            if trial is None:
+                desk.warn(f"{role} for {budget.name}: of the networks that should fit, none did when it was measured")
+            else:
+                picks.append(Pick(role, budget, trial))
+    with desk.watcher.training("the networks that were chosen") as bar:
+        return finish(picks, _finishing(desk, judge), timed, bar, desk.warn)
+
+
+def _finishing(desk: _Desk, judge: Judge) -> Finishing:
+    order, taken = desk.order, desk.pictures.preprocess
+    largest = desk.space.largest()
+    teacher = ModelRequest(
+        point.reference(largest),
+        weights=_lent(judge, largest, desk.place.run / LARGEST),
+        image_size=order.image_size,
+        mean=taken.mean,
+        std=taken.std,
+    )
+    finetunes = order.finish is Finish.FINETUNE
+    return Finishing(
+        run=desk.place.run,
+        data=order.data,
+        recipe=_recipe(order.work.final_epochs),
+        target=Recipe(order.target, order.precision),
+        preprocess=taken,
+        logs=desk.place.logs,
+        seed=order.seed,
+        weights=(
+            lambda spec: _lent(judge, spec, desk.place.run / LENT / f"{point.stem(point.reference(spec))}.safetensors")
+        )
+        if finetunes
+        else None,
+        teacher=teacher if finetunes else None,
+        workers=desk.place.workers,
+    )
+
+
+def _lent(judge: Judge, spec: ModelSpec, path: Path) -> Path:
+    """The file with a network's weights as the supernet lends them, its batch norms calibrated."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_weights(judge.calibrated(spec), path)
+    return path
+
+
+def _recipe(epochs: int) -> TrainingRecipe:
+    return TrainingRecipe(epochs=epochs, warmup_epochs=default_warmup_epochs(epochs))
+
+
+def _publish(desk: _Desk, story: Story, timed: Latencies) -> None:
+    """Write the story and its page, whole."""
+    anchors = (
+        Anchor(spec, timed.predict_ms([spec])[0], whole_network.ms, whole_network.source)
+        for spec, whole_network in timed.measured.items()
+    )
+    blocks = {key: block.ms for key, block in timed.table.blocks().items()}
+    story = replace(story, measured=tuple(anchors), block_ms=blocks, seconds=dict(desk.seconds))
+    stories.write(story, desk.place.run)
+    whole.write_text(desk.place.run / PAGE, render(story))
