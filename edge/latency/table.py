@@ -111,11 +111,11 @@ class LatencyTable:
         """Every block by its key, in order of the keys."""
         return self._rows("SELECT key, ms, source, at, samples FROM block ORDER BY key")
 
-    def networks(self) -> tuple[ModelSpec, ...]:
+    def networks(self) -> dict[ModelSpec, Timed]:
         """The networks that were timed whole for the intercept."""
         rows = self._rows("SELECT spec, ms, source, at, samples FROM network ORDER BY spec")
         fields = [json.loads(text)["of"] for text in rows]
-        return tuple(ModelSpec(each["space"], each["choices"]) for each in fields)
+        return dict(zip((ModelSpec(each["space"], each["choices"]) for each in fields), rows.values(), strict=True))
 
     def put_block(self, block: Block, timed: Timed) -> None:
         """Add a block; it is there whole when this returns."""

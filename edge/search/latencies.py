@@ -14,7 +14,6 @@ from edge import whole
 from edge.errors import DeviceError, UsageError
 from edge.latency.bench import Bench, Effort, FileTime, Progress, now
 from edge.latency.build import INTERCEPT_NETWORKS, build, drawn
-from edge.latency.check import CLOSE
 from edge.latency.start import bench_for, bench_of
 from edge.latency.table import LatencyTable, Timed
 from edge.latency.tag import Setup
@@ -59,7 +58,9 @@ class Latencies:
         return tuple(self.table.predict_ms(blocks) for blocks in networks)
 
     def measure_ms(self, specs: Sequence[ModelSpec]) -> tuple[float, ...]:
-        """The time of each network as a whole, exported with random weights; those not known yet are timed in turns.
+        """The time of each network as a whole, exported with random weights, on the scale of the table's own networks.
+
+        Those not known yet are timed in turns with one of these, and its change since then is taken out of their times.
 
         Raises `UsageError` for no point of the space, and what exporters and devices raise.
         """
@@ -79,19 +80,26 @@ class Latencies:
         return {spec: _whole(time) for spec, time in times.items()}
 
     def _timed(self, specs: Sequence[ModelSpec]) -> dict[ModelSpec, Timed]:
-        """Each network whole. What is far from its prediction is timed once more: other work on the device only adds time."""
-        with _nothing_lost():
-            times = self._bench.time(specs)
-            far = [spec for spec, time in times.items() if self._is_far(spec, time.ms)]
-            for spec, time in self._bench.time(far, seed=1).items():
-                times[spec] = FileTime((*times[spec].passes, *time.passes))
-        return {spec: _whole(time) for spec, time in times.items()}
+        """Each network whole, on the scale of the table: a network that was timed whole for it takes its turns beside them.
 
-    def _is_far(self, spec: ModelSpec, ms: float) -> bool:
-        """Whether the table, where it knows the network, says something else."""
-        blocks = self.space.blocks(spec)
-        known = self._is_built() and not self.table.missing(blocks)
-        return known and abs(self.table.predict_ms(blocks) / ms - 1) > CLOSE
+        So a device that is slower today, or busy, does not look like a table that is wrong.
+        """
+        yardsticks = self._yardsticks()
+        with _nothing_lost():
+            times = self._bench.time((*specs, *yardsticks))
+        found = {}
+        for spec in specs:
+            near = min(yardsticks, key=lambda each: abs(yardsticks[each] - times[spec].ms), default=spec)
+            scale = yardsticks.get(near, times[near].ms) / times[near].ms
+            samples = {"network": times[spec].samples_ms, "yardstick": times[near].samples_ms}
+            found[spec] = Timed(times[spec].ms * scale, times[spec].passes[0].source, now(), samples)
+        return found
+
+    def _yardsticks(self) -> dict[ModelSpec, float]:
+        """The fastest and the slowest network of the table's intercept, with the ms that they took then."""
+        timed = {spec: timed.ms for spec, timed in self.table.networks().items()}
+        ends = sorted(timed, key=lambda spec: timed[spec])
+        return {spec: timed[spec] for spec in (*ends[:1], *ends[-1:])}
 
     @cached_property
     def _bench(self) -> Bench:

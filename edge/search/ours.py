@@ -19,7 +19,7 @@ MIXED = (
 )
 PATH = (
     ("Cost of an action", "confidence lost per predicted ms that it saves"),
-    ("Truth of the latency table", "the whole network is measured after every few actions"),
+    ("Truth of the latency table", "after every few actions the whole network is timed beside one that was timed for the table"),
 )
 
 
