@@ -14,7 +14,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from edge.latency.bench import Effort, FileTime
 from edge.latency.start import bench_of
 from edge.latency.tag import Setup
 from edge.measurement import Measurement
-from edge.models.point import reference
+from edge.models.point import reference, stem
 from edge.search.story import WITHIN
 from edge.spec import ModelSpec, Precision
 from edge.training.data import find
@@ -35,7 +35,6 @@ BUDGETS = 4
 AT_ONCE = 2
 SHARES = 100
 """Steps in which the way from the smallest to the largest uniform network is looked through."""
-KINDS = ("uniform", "found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,36 +153,33 @@ def exported(asked: argparse.Namespace, run: Path) -> dict[str, Any]:
     return artifact
 
 
-def compare(asked: argparse.Namespace, networks: Mapping[tuple[str, str], str]) -> list[Row]:
-    """Train all networks, given by kind and budget, export them, and time them in turns."""
-    folder = {"uniform": "uniform", "found": f"found-by-{asked.strategy}"}
+def compare(asked: argparse.Namespace, models: Sequence[str]) -> dict[str, Side]:
+    """Train networks, given by their references, export them, and time them in turns; the same network only once."""
     runs = {
-        (kind, limit, seed): asked.out / "trained" / f"{folder[kind]}-{limit}-seed{seed}"
-        for kind, limit in networks
+        (model, seed): asked.out / "trained" / f"{stem(model)}-seed{seed}"
+        for model in dict.fromkeys(models)
         for seed in range(asked.seeds)
     }
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        accuracies = pool.map(lambda key: train(asked, networks[key[:2]], runs[key], key[2]), runs)
+        accuracies = pool.map(lambda key: train(asked, key[0], runs[key], key[1]), runs)
         accuracy = dict(zip(runs, accuracies, strict=True))
-    artifacts = {key: exported(asked, runs[*key, 0]) for key in networks}
+    artifacts = {model: exported(asked, runs[model, 0]) for model in dict.fromkeys(models)}
     times = measured_ms(asked, [Path(artifact["path"]) for artifact in artifacts.values()])
-    sides = {
-        key: Side(
-            networks[key],
+    return {
+        model: Side(
+            model,
             times[Path(artifact["path"])],
             artifact["verdict"],
-            tuple(accuracy[*key, seed] for seed in range(asked.seeds)),
+            tuple(accuracy[model, seed] for seed in range(asked.seeds)),
         )
-        for key, artifact in artifacts.items()
+        for model, artifact in artifacts.items()
     }
-    limits = [limit for kind, limit in networks if kind == "uniform"]
-    return [Row(_ms(limit), sides["uniform", limit], sides["found", limit]) for limit in limits]
 
 
 def report(rows: Sequence[Row]) -> None:
     print(f"{'budget ms':>9}  {'network':8} {'ms':>8}  {'accuracy, mean and spread':32} verdict")
     for row in rows:
-        for kind, side in zip(KINDS, (row.uniform, row.found), strict=True):
+        for kind, side in (("uniform", row.uniform), ("found", row.found)):
             print(f"{row.budget_ms:9.4g}  {kind:8} {side.measured_ms:8.4f}  {side.words:32} {side.verdict}")
         print(f"{'':11}{', '.join(f'{name} {held}' for name, held in row.claims().items())}")
     held = sum(all(row.claims().values()) for row in rows)
@@ -207,12 +203,8 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     uniform = budgets(asked)
     found = searched(asked, tuple(uniform))
-    networks = {
-        (kind, limit): reference(spec)
-        for kind, specs in zip(KINDS, (uniform, found), strict=True)
-        for limit, spec in specs.items()
-    }
-    rows = compare(asked, networks)
+    sides = compare(asked, [reference(spec) for specs in (uniform, found) for spec in specs.values()])
+    rows = [Row(_ms(limit), sides[reference(uniform[limit])], sides[reference(found[limit])]) for limit in uniform]
     report(rows)
     asked_for = {name: str(value) for name, value in vars(asked).items()}
     document = {"asked": asked_for, "rows": [{**asdict(row), "claims": row.claims()} for row in rows]}
