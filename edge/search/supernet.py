@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edge.models.network import seeded
-from edge.search.lending import lent
+from edge.search.lending import KERNEL_RANK, lent
 from edge.space import SearchSpace
 from edge.spec import ModelSpec
 from edge.training.loop import Leaky
@@ -64,9 +64,9 @@ class Supernet(nn.Module):
     def _borrowed(self, spec: ModelSpec, network: nn.Module) -> dict[str, Tensor]:
         """By their names in `network`, compact in memory: so the same sums are made with them as with its own weights."""
         prefixes = self.space.lent_from(spec)
-        own = dict(self.named_parameters())
+        lenders = {name: self.get_parameter(renamed(name, prefixes)) for name, _ in network.named_parameters()}
         return {
-            name: _compact(lent(name, own[renamed(name, prefixes)], tuple(weight.shape)))
+            name: lent(name, lenders[name], tuple(weight.shape)).contiguous(memory_format=_memory_format(lenders[name]))
             for name, weight in network.named_parameters()
         }
 
@@ -108,7 +108,8 @@ def _owner(network: nn.Module, name: str) -> tuple[nn.Module, str]:
     return network.get_submodule(path), leaf
 
 
-def _compact(weight: Tensor) -> Tensor:
-    """Without gaps, with the channels last in memory where they were last in the supernet."""
-    last = weight.dim() == 4 and weight.stride(1) == 1 and weight.shape[1] > 1
-    return weight.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+def _memory_format(weight: Tensor) -> torch.memory_format:
+    """Channels last only where they cannot be taken for anything else, which they can in kernels of 1x1."""
+    if weight.dim() == KERNEL_RANK and not weight.is_contiguous():
+        return torch.channels_last
+    return torch.contiguous_format

@@ -19,6 +19,8 @@ from edge import plugins
 from edge.errors import UsageError
 from edge.models.catalog import CATALOG
 from edge.models.randomise import randomise_statistics
+from edge.search.lending import lent
+from edge.search.supernet import Supernet, renamed
 from edge.space import Block, SearchSpace
 from edge.spec import ModelSpec
 
@@ -283,3 +285,77 @@ def test_a_picture_too_small_for_the_space_is_refused(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         plugins.space(name, (3, 32), 10)
     assert caught.value.hint
+
+
+@cache
+def lively_supernet(name: str, size: tuple[int, int]) -> Supernet:
+    made = Supernet(space(name, size), 0)
+    randomise_statistics(made, 1)
+    return made
+
+
+def answers(network: nn.Module, pictures: Tensor) -> tuple[Tensor, ...]:
+    """Of each head."""
+    given_ = network(pictures)
+    return given_ if isinstance(given_, tuple) else (given_,)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_supernet_has_what_every_network_borrows(name: str, size: tuple[int, int]) -> None:
+    of = space(name, size)
+    with torch.device("meta"):
+        supernet = Supernet(of)
+        for spec in points(of):
+            own = [each for each, _ in supernet.extract(spec).named_parameters()]
+            assert len({renamed(each, of.lent_from(spec)) for each in own}) == len(own)  # no weight is borrowed twice
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_weight_of_a_supernet_is_lent_whole_to_one_of_the_covering_networks(name: str) -> None:
+    of, supernet = space(name), lively_supernet(name, (32, 32))
+    whole: set[str] = set()
+    for spec in of.covering():
+        of.check(spec)
+        for own, weight in of.build(spec).named_parameters():
+            lender = renamed(own, of.lent_from(spec))
+            if supernet.get_parameter(lender).shape == weight.shape:
+                whole.add(lender)
+    assert whole == {lender for lender, _ in supernet.named_parameters()}
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 64), (64, 32)])
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_an_extracted_network_answers_exactly_as_the_supernets(name: str, size: tuple[int, int]) -> None:
+    of, supernet = space(name, size), lively_supernet(name, size)
+    pictures = torch.randn(3, 3, *size, generator=torch.Generator().manual_seed(0))
+    for spec in points(of):
+        shared, own = supernet.network(spec), supernet.extract(spec)
+        assert not [*shared.parameters()]
+        assert shared.training
+        assert own.training
+        for mode in (True, False):
+            ours, theirs = answers(shared.train(mode), pictures), answers(own.train(mode), pictures)
+            assert ours[0].std() > 1e-3
+            assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+        loaded = of.build(spec).eval()
+        loaded.load_state_dict(own.state_dict())
+        assert torch.equal(loaded(pictures), own(pictures))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_networks_gradients_reach_exactly_what_it_borrowed(name: str) -> None:
+    of, supernet = space(name), lively_supernet(name, (32, 32))
+    pictures = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for spec in points(of):
+        supernet.zero_grad()
+        own = supernet.extract(spec)
+        for network in (own, supernet.network(spec)):
+            sum(each.square().sum() for each in answers(network, pictures)).backward()
+        grown = {lender for lender, weight in supernet.named_parameters() if weight.grad is not None}
+        assert grown == {renamed(each, of.lent_from(spec)) for each, _ in own.named_parameters()}
+        for each, weight in own.named_parameters():
+            gradient = supernet.get_parameter(renamed(each, of.lent_from(spec))).grad
+            torch.testing.assert_close(lent(each, gradient, tuple(weight.shape)), weight.grad, rtol=1e-4, atol=1e-4)
+            assert gradient.count_nonzero() == lent(each, gradient, tuple(weight.shape)).count_nonzero()

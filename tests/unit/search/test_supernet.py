@@ -141,3 +141,14 @@ def test_the_leak_of_a_deeply_trained_family_is_that_of_the_supernet() -> None:
     for made in (supernet.network(space.smallest()), supernet.extract(space.smallest())):
         assert isinstance(made, VanillaNet)
         assert made.leak == 0.25
+
+
+def test_with_channels_last_in_memory_a_network_and_its_own_copy_answer_alike_too(
+    space: SearchSpace, supernet: Supernet
+) -> None:
+    channels_last = supernet.to(memory_format=torch.channels_last)
+    pictures = PICTURES.contiguous(memory_format=torch.channels_last)
+    for spec in (space.largest(), space.draw(Random(5))):
+        network, own = channels_last.network(spec).eval(), channels_last.extract(spec).eval()
+        assert torch.equal(network(pictures), own(pictures))
+        assert own.stem.conv2.weight.is_contiguous(memory_format=torch.channels_last)
