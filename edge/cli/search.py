@@ -51,7 +51,10 @@ def search(
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime on the device.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
     storage: Annotated[
-        str | None, typer.Option(metavar="URL", help="postgresql://… for workers on many machines; default: in RUN.")
+        str | None,
+        typer.Option(
+            metavar="URL", envvar="EDGE_STORAGE", help="postgresql://… for workers on many machines; default: in RUN."
+        ),
     ] = None,
     join: Annotated[
         bool, typer.Option("--join", help="Help the search in RUN: try networks for it until it ends.")
@@ -70,7 +73,7 @@ def search(
         raise UsageError("a search needs a folder", hint=OUT)
     wait_asleep()
     if join:
-        return _join(out, storage, data, workers, as_json=as_json)
+        return _join(out, storage, data, workers, as_json=as_json, quiet=quiet)
     missing = [name for name, given in (("SPACE", space), ("--data", data), ("--latency", latency)) if given is None]
     if space is None or data is None or latency is None:
         raise UsageError(f"{', '.join(missing)} missing", hint="see edge search --help")
@@ -103,7 +106,7 @@ def search(
     return None
 
 
-def _join(out: Path, storage: str | None, data: str | None, workers: int, *, as_json: bool) -> None:
+def _join(out: Path, storage: str | None, data: str | None, workers: int, *, as_json: bool, quiet: bool) -> None:
     from edge.search.place import Place
     from edge.search.run import join as run
 
@@ -111,7 +114,7 @@ def _join(out: Path, storage: str | None, data: str | None, workers: int, *, as_
         judged = run(Place(out, storage, logs, workers), data, say)
     if as_json:
         return emit("search", {"run": str(out), "judged": judged})
-    return print(f"the search in {out} has ended; {judged} networks were tried here")
+    return None if quiet else print(f"the search in {out} has ended; {judged} networks were tried here")
 
 
 def _explain(run: Path, *, as_json: bool) -> None:

@@ -33,7 +33,7 @@ class EffortName(StrEnum):
 
 EFFORTS = {
     EffortName.TINY: Effort(2, 2, 64, 16, 8, 8),
-    EffortName.SMALL: Effort(30, 15, 256, 400, 40, 8),
+    EffortName.SMALL: Effort(20, 10, 128, 400, 40, 8),
     EffortName.FULL: Effort(300, 300, 4096, 2000, 100, 8),
 }
 """Tiny is for tests, small for thousands of small pictures on two cores, full for a data set of ImageNet's kind (300 epochs are

@@ -16,6 +16,8 @@ SETTINGS, TRIALS, SUPERNET, LENT, LARGEST, PAGE = (
 )  # fmt: skip
 """Beside latencies, the story and the networks: `lent` has the weights in which fine-tuning starts."""
 PICTURES = "pictures_sha256"
+STORAGE_VARIABLE = "EDGE_STORAGE"
+"""Of the environment: where a URL with a password is out of sight."""
 
 
 @dataclass(frozen=True, slots=True)

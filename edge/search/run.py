@@ -16,6 +16,7 @@ from edge.models import point
 from edge.models.weights import save_weights
 from edge.reference import ModelRequest
 from edge.search import story as stories
+from edge.search.crew import crew, one_thread
 from edge.search.evaluation import Judge
 from edge.search.final import Finishing, Pick, chosen, finish, largest_uniform
 from edge.search.lab import Workbench
@@ -86,7 +87,7 @@ def join(place: Place, data: str | None, warn: Warn) -> int:
     while not weights.exists():
         time.sleep(LOOK_S)
     judge = desk.judge(load(space, place.run / SUPERNET))
-    with Trials.join(place.url, desk.identity()) as trials:
+    with Trials.join(place.url, desk.identity()) as trials, one_thread():
         return trials.serve(judge, PATIENCE_S)
 
 
@@ -163,7 +164,11 @@ def _told(desk: _Desk, strategy: Strategy, timed: Latencies, group: Group) -> St
         importance=supernet.mixing.importance(),
     )
     judge = desk.judge(supernet)
-    with desk.phase(Phase.SEARCH), Trials.create(desk.place.url, desk.identity()) as trials:
+    with (
+        desk.phase(Phase.SEARCH),
+        Trials.create(desk.place.url, desk.identity()) as trials,
+        crew(desk.place),
+    ):
         lab = Workbench(
             desk.space, budgets, order.work, order.seed, story.importance,
             judge=judge, trials=trials, latencies=timed, watcher=desk.watcher,
