@@ -19,7 +19,10 @@ MIXED = (
 )
 PATH = (
     ("Cost of an action", "confidence lost per predicted ms that it saves"),
-    ("Truth of the latency table", "after every few actions the whole network is timed beside one that was timed for the table"),
+    (
+        "Truth of the latency table",
+        "after every few actions the whole network is timed beside one that was timed for the table",
+    ),
 )
 
 

@@ -16,6 +16,7 @@ from edge.models import point
 from edge.models.weights import save_weights
 from edge.reference import ModelRequest
 from edge.search import story as stories
+from edge.search.budget import Budget
 from edge.search.crew import crew, one_thread
 from edge.search.evaluation import Judge
 from edge.search.final import Finishing, Pick, chosen, finish, largest_uniform
@@ -26,6 +27,7 @@ from edge.search.order import Finish, SearchOrder
 from edge.search.page import render
 from edge.search.pictures import SearchPictures, search_pictures
 from edge.search.place import LARGEST, LENT, PAGE, SUPERNET, Place
+from edge.search.sizes import require_room
 from edge.search.story import Anchor, Finished, Role, Story
 from edge.search.strategies._uniform_networks import uniform_networks
 from edge.search.strategy import Strategy
@@ -38,7 +40,7 @@ from edge.spec import ModelSpec, Recipe
 from edge.training.augment import NATURAL, UPRIGHT
 from edge.training.classification import Classification
 from edge.training.data import DIGITS
-from edge.training.parallel import Group, joined
+from edge.training.parallel import Group, alone, joined
 from edge.training.recipe import TrainingRecipe, default_warmup_epochs
 from edge.training.record import Record
 
@@ -57,15 +59,14 @@ def search(order: SearchOrder, place: Place, watcher: SearchWatcher, warn: Warn)
     with joined() as group:
         pictures = search_pictures(order.data, order.space, order.image_size, order.seed, workers=place.workers)
         space = plugins.space(order.space, order.image_size, pictures.num_classes)
-        desk = _Desk(order, place, space, pictures, watcher, warn)
-        if not group.leads:
-            desk.supernet(group)
-            return None
-        place.claim(order, pictures.fingerprint)
-        if pictures.unreadable:
-            warn(f"left out, as they cannot be read as pictures: {len(pictures.unreadable)}")
-        with desk.latencies() as timed:
-            return _told(desk, strategy, timed, group)
+        desk = _Desk(order, place, space, pictures, watcher if group.leads else SearchWatcher(), warn)
+        budgets = _begun(desk) if group.leads else ()
+        with desk.phase(Phase.SUPERNET):
+            supernet = desk.supernet(group)
+    if not group.leads:
+        return None
+    with alone(), desk.latencies() as timed:
+        return _told(desk, strategy, budgets, supernet, timed)
 
 
 def join(place: Place, data: str | None, warn: Warn) -> int:
@@ -144,13 +145,24 @@ class _Desk:
         return {"space": self.space.name, "calibration": str(self.order.work.calibration), **own}
 
 
-def _told(desk: _Desk, strategy: Strategy, timed: Latencies, group: Group) -> Story:
+def _begun(desk: _Desk) -> tuple[Budget, ...]:
+    """Take the folder, and say what the budgets are on the device, before anything is trained."""
     order = desk.order
-    with desk.phase(Phase.BLOCKS):
+    desk.place.claim(order, desk.pictures.fingerprint)
+    if desk.pictures.unreadable:
+        desk.warn(f"left out, as they cannot be read as pictures: {len(desk.pictures.unreadable)}")
+    require_room(desk.space, order.params, order.macs)
+    with desk.phase(Phase.BLOCKS), desk.latencies() as timed:
+        timed.require_device()
         budgets = resolve(order.limits, order.params, order.macs, timed)
-        desk.watcher.aims(budgets)
-    with desk.phase(Phase.SUPERNET):
-        supernet = desk.supernet(group)
+    desk.watcher.aims(budgets)
+    return budgets
+
+
+def _told(
+    desk: _Desk, strategy: Strategy, budgets: tuple[Budget, ...], supernet: MixedSupernet, timed: Latencies
+) -> Story:
+    order = desk.order
     story = Story(
         tag=timed.table.tag,
         data=order.data,

@@ -61,3 +61,14 @@ def joined() -> Iterator[Group]:
         yield Group(int(os.environ["RANK"]), size)
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """For the process that goes on when the others of its group have ended: inside, `joined` joins nobody."""
+    size = os.environ.pop("WORLD_SIZE", None)
+    try:
+        yield
+    finally:
+        if size is not None:
+            os.environ["WORLD_SIZE"] = size

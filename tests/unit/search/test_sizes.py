@@ -12,7 +12,7 @@ from edge.errors import UsageError
 from edge.models.catalog import entry
 from edge.models.layers import deployed
 from edge.report.network import multiply_adds, parameters
-from edge.search.sizes import Sizes, sizes
+from edge.search.sizes import Sizes, require_room, sizes
 from edge.spec import ModelSpec
 
 SIDE = 32
@@ -36,3 +36,14 @@ def test_a_hand_made_network_has_the_sizes_of_the_catalog():
 def test_what_is_no_point_has_no_sizes():
     with pytest.raises(UsageError, match="no point of vanillanet"):
         sizes(plugins.space("vanillanet", (SIDE, SIDE), 10), ModelSpec("vanillanet", {}))
+
+
+@pytest.mark.parametrize("name", plugins.names("edge.spaces"))
+def test_limits_that_no_network_keeps_are_refused_with_what_is_to_be_had(name):
+    space = plugins.space(name, (SIDE, SIDE), 10)
+    drawn = [sizes(space, space.draw(Random(seed))) for seed in range(5)]
+    require_room(space, min(each.params for each in drawn), min(each.macs for each in drawn))
+    with pytest.raises(UsageError, match="999 parameters"):
+        require_room(space, 999, None)
+    with pytest.raises(UsageError, match="999 MACs"):
+        require_room(space, None, 999)
