@@ -52,7 +52,8 @@ class Finishing:
     """How networks are trained and exported: all the same way.
 
     `preprocess` is how the supernet took its pictures. `weights` gives the file in which a network's training starts, None
-    from scratch; it must be the same file every time. `workers` are threads that decode pictures.
+    from scratch; it must be the same file every time. `leak_epochs` as in a `TrainingOrder`: 0 where the activations of those
+    weights are linear already. `workers` are threads that decode pictures.
     """
 
     run: Path
@@ -64,6 +65,7 @@ class Finishing:
     seed: int = 0
     weights: Callable[[ModelSpec], Path] | None = None
     teacher: ModelRequest | None = None
+    leak_epochs: int | None = None
     workers: int = 1
 
     def order(self, pick: Pick) -> TrainingOrder:
@@ -78,7 +80,7 @@ class Finishing:
             seed=self.seed,
         )
         return TrainingOrder(
-            request, self.data, self.run / pick.name, self.recipe, teacher=self.teacher, workers=self.workers
+            request, self.data, self.run / pick.name, self.recipe, self.leak_epochs, self.teacher, self.workers
         )
 
 

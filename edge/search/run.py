@@ -40,6 +40,7 @@ from edge.spec import ModelSpec, Recipe
 from edge.training.augment import NATURAL, UPRIGHT
 from edge.training.classification import Classification
 from edge.training.data import DIGITS
+from edge.training.loop import Leaky
 from edge.training.parallel import Group, alone, joined
 from edge.training.recipe import TrainingRecipe, default_warmup_epochs
 from edge.training.record import Record
@@ -251,6 +252,7 @@ def _finishing(desk: _Desk, judge: Judge) -> Finishing:
         std=taken.std,
     )
     finetunes = order.finish is Finish.FINETUNE
+    leaks = isinstance(desk.space.build(largest), Leaky)
     return Finishing(
         run=desk.place.run,
         data=order.data,
@@ -265,6 +267,7 @@ def _finishing(desk: _Desk, judge: Judge) -> Finishing:
         if finetunes
         else None,
         teacher=teacher if finetunes else None,
+        leak_epochs=0 if finetunes and leaks else None,
         workers=desk.place.workers,
     )
 

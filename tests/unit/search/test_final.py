@@ -118,3 +118,8 @@ def test_a_record_that_was_changed_by_hand_is_refused(how):
     (how.run / final.FINISHED).write_text("[]")
     with pytest.raises(UsageError, match=r"finished\.json cannot be read"):
         finish([], how, None, Watcher(), print)
+
+
+def test_activations_that_are_linear_already_stay_so(how):
+    assert how.order(Pick(Role.BEST, BUDGET, trial(4))).leak_epochs is None
+    assert replace(how, leak_epochs=0).order(Pick(Role.BEST, BUDGET, trial(4))).leak_epochs == 0
