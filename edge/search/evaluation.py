@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -12,33 +15,40 @@ from edge.preprocess import Preprocess
 from edge.search.supernet import Supernet
 from edge.search.trial import Evaluation
 from edge.spec import ModelSpec
+from edge.training.augment import Jitter
 from edge.training.data import Dataset, Pictures
+from edge.training.lesson import floats, normalised
 
 BATCH = 128
 """The most pictures at once."""
+LOG_SCALES = (-6.0, 6.0)
+"""Of 1/T: as far as a temperature is looked for."""
 
 
 class Judge:
     """Judges networks of a supernet: the same network is told the same, to the bit, by the same machine.
 
-    `calibration` pictures, uint8 (N, H, W, 3), set the batch norms of each network, two or more; `validation` pictures tell
-    how good it is.
+    `calibration` pictures, uint8 (N, H, W, 3), set the batch norms of each network, two or more. The `validation` pictures
+    that tell how good it is are moved and resized by `jitter` as in training, once and for all: on an easy task all
+    networks know them as they are.
     """
 
-    def __init__(self, supernet: Supernet, validation: Dataset, calibration: Pictures, preprocess: Preprocess) -> None:
+    def __init__(
+        self, supernet: Supernet, validation: Dataset, calibration: Pictures, preprocess: Preprocess, jitter: Jitter
+    ) -> None:
         self._supernet = supernet
-        self._validation = _batches(validation.pictures, preprocess)
-        self._calibration = _batches(calibration, preprocess)
+        moved = jitter(floats(validation.pictures), np.random.default_rng(0))
+        self._validation = _batches(normalised(moved, preprocess))
+        self._calibration = _batches(torch.from_numpy(preprocess.normalise(calibration)))
         self._labels = torch.from_numpy(validation.labels)
 
     def __call__(self, spec: ModelSpec) -> Evaluation:
         """Raises `UsageError` for no point of the supernet's space."""
         network = self.calibrated(spec)
         with torch.inference_mode():
-            shares = torch.cat([network(batch) for batch in self._validation]).softmax(1)
-        right = shares.argmax(1) == self._labels
-        confidence = shares.gather(1, self._labels[:, None])
-        return Evaluation(right.double().mean().item(), confidence.double().mean().item())
+            logits = torch.cat([network(batch) for batch in self._validation]).double()
+        right = logits.argmax(1) == self._labels
+        return Evaluation(right.double().mean().item(), confidence(logits, self._labels))
 
     def calibrated(self, spec: ModelSpec) -> nn.Module:
         """The network itself, with weights and batch norms of its own, in inference mode. Raises `UsageError`."""
@@ -66,8 +76,21 @@ def calibrate(network: nn.Module, batches: tuple[Tensor, ...]) -> None:
         norm.eval()
 
 
-def _batches(pictures: Pictures, preprocess: Preprocess) -> tuple[Tensor, ...]:
-    """As the network takes them, in batches of nearly the same size."""
-    normalised = torch.from_numpy(preprocess.normalise(pictures))
-    parts = normalised.tensor_split(math.ceil(len(pictures) / BATCH))
+def confidence(logits: Tensor, labels: Tensor) -> float:
+    """The geometric mean of the probability of the right class, softmax(logits / T), at the temperature T that makes it largest.
+
+    Of logits (N, K) in float64 and class numbers (N,). How sure a network sounds depends on its size and on its training
+    (label smoothing, distillation); without a temperature of its own (arXiv 1706.04599) that would count as knowledge.
+    """
+
+    def loss(log_scale: float) -> float:
+        return F.cross_entropy(logits * math.exp(log_scale), labels).item()
+
+    found = minimize_scalar(loss, bounds=LOG_SCALES, method="bounded", options={"xatol": 1e-6})
+    return math.exp(-float(found.fun))
+
+
+def _batches(normalised: Tensor) -> tuple[Tensor, ...]:
+    """Pictures (N, 3, H, W) as the network takes them, in batches of nearly the same size."""
+    parts = normalised.tensor_split(math.ceil(len(normalised) / BATCH))
     return tuple(part.contiguous(memory_format=torch.channels_last) for part in parts)

@@ -22,6 +22,7 @@ from edge.search.evaluation import Judge
 from edge.search.final import Finishing, Pick, chosen, finish, largest_uniform
 from edge.search.lab import Workbench
 from edge.search.latencies import Latencies, latencies, reachable, resolve
+from edge.search.lesson import judge, lesson, recipe
 from edge.search.mixing import MixedSupernet
 from edge.search.order import Finish, SearchOrder
 from edge.search.page import render
@@ -37,12 +38,8 @@ from edge.search.trials import Trials
 from edge.search.watch import Phase, SearchWatcher
 from edge.space import SearchSpace
 from edge.spec import ModelSpec, Recipe
-from edge.training.augment import NATURAL, UPRIGHT
-from edge.training.classification import Classification
-from edge.training.data import DIGITS
 from edge.training.loop import Leaky
 from edge.training.parallel import Group, alone, joined
-from edge.training.recipe import TrainingRecipe, default_warmup_epochs
 from edge.training.record import Record
 
 Warn = Callable[[str], None]
@@ -120,24 +117,15 @@ class _Desk:
 
     def supernet(self, group: Group) -> MixedSupernet:
         """Trained, or found finished."""
-        order, pictures = self.order, self.pictures
-        lesson = Classification(
-            pictures.training,
-            pictures.validation,
-            pictures.preprocess,
-            _recipe(order.work.supernet_epochs),
-            UPRIGHT if order.data == DIGITS else NATURAL,
-            order.seed,
-        )
+        order, own = self.order, lesson(self.order, self.pictures)
         folder = self.place.run / SUPERNET
         with self.watcher.training("the supernet") as bar:
             return trained(
-                self.space, lesson, order.work.calibration, pictures.fingerprint, folder, group=group, watcher=bar
+                self.space, own, order.work.calibration, self.pictures.fingerprint, folder, group=group, watcher=bar
             )
 
     def judge(self, supernet: MixedSupernet) -> Judge:
-        calibration = self.pictures.training.pictures[: self.order.work.calibration]
-        return Judge(supernet, self.pictures.validation, calibration, self.pictures.preprocess)
+        return judge(supernet, lesson(self.order, self.pictures), self.order.work.calibration)
 
     def identity(self) -> dict[str, str]:
         """All that an evaluation depends on."""
@@ -256,7 +244,7 @@ def _finishing(desk: _Desk, judge: Judge) -> Finishing:
     return Finishing(
         run=desk.place.run,
         data=order.data,
-        recipe=_recipe(order.work.final_epochs),
+        recipe=recipe(order.work.final_epochs),
         target=Recipe(order.target, order.precision),
         preprocess=taken,
         logs=desk.place.logs,
@@ -278,10 +266,6 @@ def _lent(judge: Judge, spec: ModelSpec, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_weights(judge.calibrated(spec), path)
     return path
-
-
-def _recipe(epochs: int) -> TrainingRecipe:
-    return TrainingRecipe(epochs=epochs, warmup_epochs=default_warmup_epochs(epochs))
 
 
 def _publish(desk: _Desk, story: Story, timed: Latencies) -> None:

@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge.search.evaluation import Judge
+from edge.search.lesson import judge
 from edge.search.mixing import HOTTEST, MixedSupernet, temperature
-from edge.search.supernet import Supernet
 from edge.space import SearchSpace
 from edge.spec import ModelSpec
 from edge.training.classification import Classification, LabelledBatch
@@ -90,16 +89,6 @@ class Sandwich(Lesson[SandwichBatch]):
         """How the largest network answers the validation pictures."""
         assert isinstance(network, MixedSupernet)
         return Score(judge(network, self._pictures, self.calibration)(self._space.largest()).accuracy)
-
-
-def judge(supernet: Supernet, pictures: Classification, calibration: int) -> Judge:
-    """Judges by the pictures held out of `pictures`, with the batch norms of `calibration` of those trained on, or of all.
-
-    Which, the seed draws: pictures from a folder stand class by class.
-    """
-    known = pictures.training.pictures
-    drawn = np.random.default_rng(pictures.seed).permutation(len(known))[:calibration]
-    return Judge(supernet, pictures.held_out, known[np.sort(drawn)], pictures.preprocess)
 
 
 @torch.no_grad()

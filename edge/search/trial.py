@@ -11,10 +11,10 @@ from edge.spec import ModelSpec
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How a network answers the validation pictures with the supernet's weights.
+    """How a network answers the validation pictures, moved and resized as in training, with the supernet's weights.
 
-    `accuracy` is the share 0..1 whose class is right; `confidence` the mean probability of the right class, which tells
-    apart networks that are right equally often.
+    `accuracy` is the share 0..1 whose class is right; `confidence` the geometric mean of the probability of the right class
+    at the network's own best temperature, which tells apart networks that are right equally often.
     """
 
     accuracy: float

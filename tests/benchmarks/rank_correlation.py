@@ -22,7 +22,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from edge import plugins
 from edge.models.point import reference, stem
-from edge.search.evaluation import Judge
+from edge.search.lesson import judge, lesson
 from edge.search.order import SearchOrder
 from edge.search.pictures import search_pictures
 from edge.search.place import SUPERNET, Place
@@ -64,9 +64,8 @@ def judged(run: Path, order: SearchOrder, fingerprint: str, count: int, seed: in
     if pictures.fingerprint != fingerprint:
         raise SystemExit(f"{order.data} is not what the search in {run} saw")
     space = plugins.space(order.space, order.image_size, pictures.num_classes)
-    calibration = pictures.training.pictures[: order.work.calibration]
-    judge = Judge(load(space, run / SUPERNET), pictures.validation, calibration, pictures.preprocess)
-    return space, {spec: judge(spec) for spec in drawn(space, count, seed)}
+    asked = judge(load(space, run / SUPERNET), lesson(order, pictures), order.work.calibration)
+    return space, {spec: asked(spec) for spec in drawn(space, count, seed)}
 
 
 def alone(spec: ModelSpec, order: SearchOrder, epochs: int, out: Path) -> float:

@@ -12,14 +12,16 @@ from torch import nn
 from edge import plugins
 from edge.models.randomise import randomise_statistics
 from edge.preprocess import Preprocess
-from edge.search.evaluation import Judge, calibrate
+from edge.search.evaluation import Judge, calibrate, confidence
 from edge.search.supernet import Supernet
 from edge.search.trial import Evaluation
 from edge.space import SearchSpace
 from edge.spec import ModelSpec
+from edge.training.augment import UPRIGHT, Jitter
 from edge.training.data import Dataset
 
 PREPROCESS = Preprocess(32, 32)
+STILL = Jitter(0.0, 0.0, 0.0)
 CLASSES = 4
 
 
@@ -44,7 +46,7 @@ def pictures() -> Dataset:
 
 @pytest.fixture
 def judge(supernet: Supernet, pictures: Dataset) -> Judge:
-    return Judge(supernet, pictures, pictures.pictures[:33], PREPROCESS)
+    return Judge(supernet, pictures, pictures.pictures[:33], PREPROCESS, STILL)
 
 
 def points(space: SearchSpace) -> list[ModelSpec]:
@@ -56,17 +58,35 @@ def test_the_same_network_is_judged_the_same_twice(judge: Judge, space: SearchSp
     assert [judge(spec) for spec in specs] == [judge(spec) for spec in reversed(specs)][::-1]
 
 
-def test_it_counts_right_answers_and_the_probability_of_the_right_class(
+def test_it_counts_right_answers_and_how_sure_it_was_of_them(
     judge: Judge, space: SearchSpace, pictures: Dataset
 ) -> None:
     spec = space.draw(Random(3))
     inputs = torch.from_numpy(PREPROCESS.normalise(pictures.pictures))
     with torch.no_grad():
-        shares = judge.calibrated(spec)(inputs).softmax(1).double().numpy()
+        logits = judge.calibrated(spec)(inputs).double()
     found = judge(spec)
-    assert found.accuracy == (shares.argmax(1) == pictures.labels).mean()
-    assert found.confidence == pytest.approx(shares[np.arange(150), pictures.labels].mean(), rel=1e-5)
+    assert found.accuracy == (logits.argmax(1).numpy() == pictures.labels).mean()
+    assert found.confidence == pytest.approx(confidence(logits, torch.from_numpy(pictures.labels)), rel=1e-4)
     assert 0 < found.confidence < 1
+
+
+def test_confidence_is_the_largest_likelihood_at_any_temperature() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(50, 4, generator=generator, dtype=torch.float64)
+    labels = logits.argmax(1)
+    labels[:20] = torch.randint(0, 4, (20,), generator=generator)
+    temperatures = torch.logspace(-2, 2, 2001, dtype=torch.float64)
+    likelihoods = [(logits / t).log_softmax(1).gather(1, labels[:, None]).mean().exp().item() for t in temperatures]
+    assert confidence(logits, labels) == pytest.approx(max(likelihoods), rel=1e-5)
+    assert confidence(7 * logits, labels) == pytest.approx(confidence(logits, labels), rel=1e-9)
+
+
+def test_networks_are_judged_by_pictures_that_are_moved(
+    supernet: Supernet, space: SearchSpace, pictures: Dataset, judge: Judge
+) -> None:
+    moving = Judge(supernet, pictures, pictures.pictures[:33], PREPROCESS, UPRIGHT)
+    assert moving(space.largest()) == moving(space.largest()) != judge(space.largest())
 
 
 def test_a_network_that_knows_is_judged_perfect(judge: Judge, space: SearchSpace, supernet: Supernet) -> None:
@@ -74,16 +94,16 @@ def test_a_network_that_knows_is_judged_perfect(judge: Judge, space: SearchSpace
     inputs = np.random.default_rng(5).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     answers = judge.calibrated(spec)(torch.from_numpy(PREPROCESS.normalise(inputs))).argmax(1).numpy()
     calibration = np.random.default_rng(0).integers(0, 256, (33, 32, 32, 3), dtype=np.uint8)
-    other = Judge(supernet, Dataset(inputs, answers, tuple("abcd")), calibration, PREPROCESS)
+    other = Judge(supernet, Dataset(inputs, answers, tuple("abcd")), calibration, PREPROCESS, STILL)
     own = other.calibrated(spec)(torch.from_numpy(PREPROCESS.normalise(inputs))).argmax(1).numpy()
-    told = Judge(supernet, Dataset(inputs, own, tuple("abcd")), calibration, PREPROCESS)(spec)
+    told = Judge(supernet, Dataset(inputs, own, tuple("abcd")), calibration, PREPROCESS, STILL)(spec)
     assert told.accuracy == 1.0
 
 
 def test_other_pictures_calibrate_a_network_differently(
     supernet: Supernet, space: SearchSpace, pictures: Dataset, judge: Judge
 ) -> None:
-    dark = Judge(supernet, pictures, pictures.pictures[:33] // 4, PREPROCESS)
+    dark = Judge(supernet, pictures, pictures.pictures[:33] // 4, PREPROCESS, STILL)
     assert dark(space.largest()) != judge(space.largest())
 
 

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from edge import plugins
-from edge.search import sandwich as sandwich_file
+from edge.search import lesson as lesson_file
+from edge.search.lesson import judge
 from edge.search.mixing import COLDEST, HOTTEST, MixedSupernet
-from edge.search.sandwich import Sandwich, distribution, judge
+from edge.search.sandwich import Sandwich, distribution
 from edge.training.lesson import floats, normalised
 from edge.training.parallel import Group
 from tests.fakes.supernet_lesson import CLASSES, RECIPE, lesson
@@ -125,7 +126,8 @@ def test_the_score_is_the_largest_networks_with_batch_norms_of_its_own():
             norm.momentum = 1.0  # all pictures are one batch
     inputs = normalised(floats(pictures.training.pictures), pictures.preprocess)
     network.train()(inputs)
-    right = network.eval()(inputs).argmax(1).numpy() == pictures.held_out.labels
+    moved = pictures.jitter(floats(pictures.held_out.pictures), np.random.default_rng(0))
+    right = network.eval()(normalised(moved, pictures.preprocess)).argmax(1).numpy() == pictures.held_out.labels
     assert taught.score(supernet).accuracy == right.mean()
 
 
@@ -135,9 +137,9 @@ def test_batch_norms_are_set_on_pictures_of_every_class():
     known = replace(pictures.training, pictures=pictures.training.pictures[by_class])
     seen = []
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sandwich_file, "Judge", lambda *given: seen.append(given))
+        patched.setattr(lesson_file, "Judge", lambda *given: seen.append(given))
         judge(MixedSupernet(sandwich("vanillanet")[0]), replace(pictures, training=known), 30)
-    ((_, validation, calibration, _),) = seen
+    ((_, validation, calibration, _, jitter),) = seen
     found = {
         known.labels[by_class][at]
         for at in range(90)
@@ -145,4 +147,5 @@ def test_batch_norms_are_set_on_pictures_of_every_class():
     }
     assert validation is pictures.held_out
     assert len(calibration) == 30
+    assert jitter is pictures.jitter
     assert found == {0, 1, 2}
