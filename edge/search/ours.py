@@ -9,7 +9,10 @@ ALWAYS = (
     ("Size of the supernet", "not published; the tables in `edge/spaces` are ours"),
     ("Which channels a narrower network gets", "the first ones, as the supernet was trained with the sandwich rule"),
     ("Batch norms of a narrower network", "measured anew on training pictures before it is judged"),
-    ("What networks are judged by", "how likely they hold the right class, at their best temperature, on a fifth of the pictures"),
+    (
+        "What networks are judged by",
+        "how likely they hold the right class, at their best temperature, on a fifth of the pictures",
+    ),
     ("Networks in a step of the supernet", "the largest, the smallest, and two at random or one and the mixture"),
 )
 MIXED = (

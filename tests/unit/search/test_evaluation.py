@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from edge import plugins
@@ -76,10 +77,16 @@ def test_confidence_is_the_largest_likelihood_at_any_temperature() -> None:
     logits = torch.randn(50, 4, generator=generator, dtype=torch.float64)
     labels = logits.argmax(1)
     labels[:20] = torch.randint(0, 4, (20,), generator=generator)
-    temperatures = torch.logspace(-2, 2, 2001, dtype=torch.float64)
+    temperatures = torch.logspace(-3, 3, 3001, base=2, dtype=torch.float64)
     likelihoods = [(logits / t).log_softmax(1).gather(1, labels[:, None]).mean().exp().item() for t in temperatures]
     assert confidence(logits, labels) == pytest.approx(max(likelihoods), rel=1e-5)
-    assert confidence(7 * logits, labels) == pytest.approx(confidence(logits, labels), rel=1e-9)
+    assert confidence(2 * logits, labels) == pytest.approx(confidence(logits, labels), rel=1e-9)
+
+
+def test_of_networks_without_a_mistake_the_one_with_the_clearer_answers_is_surer() -> None:
+    labels = torch.arange(4).repeat(5)
+    right = F.one_hot(labels, 4).double()
+    assert 0.9 < confidence(0.5 * right, labels) < confidence(right, labels) < 1
 
 
 def test_networks_are_judged_by_pictures_that_are_moved(
