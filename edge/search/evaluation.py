@@ -77,7 +77,7 @@ def calibrate(network: nn.Module, batches: tuple[Tensor, ...]) -> None:
 
 
 def confidence(logits: Tensor, labels: Tensor) -> float:
-    """The geometric mean of the probability of the right class, softmax(logits / T), at the temperature T of 1/8 to 8 that makes it largest.
+    """The geometric mean of the right class's probability, softmax(logits / T), at the T of 1/8 to 8 that makes it largest.
 
     Of logits (N, K) in float64 and class numbers (N,). How sure a network sounds depends on its size and on its training
     (label smoothing, distillation); without a temperature of its own (arXiv 1706.04599) that would count as knowledge.
