@@ -12,23 +12,18 @@ import torch
 
 from edge.search.place import STORAGE_VARIABLE, Place
 
-END_S = 20
-"""How long a process may take to notice that the search has ended."""
-
 
 @contextmanager
 def crew(place: Place) -> Iterator[None]:
     """Each process of a search tries its networks on one core: two of them try nearly twice as many as one on two.
 
-    They join as any other would, and go when the search ends, or with this block.
+    They join as any other would. When the block ends there is nothing left to try, so they are ended.
     """
     with ExitStack() as stack:
         stack.enter_context(one_thread())
         others = [_joined(place, number) for number in range(1, os.cpu_count() or 1)]
         try:
             yield
-            for process in others:
-                process.wait(END_S)
         finally:
             for process in others:
                 process.kill()

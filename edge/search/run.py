@@ -43,7 +43,7 @@ from edge.training.parallel import Group, alone, joined
 from edge.training.record import Record
 
 Warn = Callable[[str], None]
-PATIENCE_S, LOOK_S = 600, 2
+PATIENCE_S, LOOK_S = 120, 2
 """How long a process that joined waits for a leader that is silent, and how often it looks for the supernet."""
 
 
@@ -85,9 +85,9 @@ def join(place: Place, data: str | None, warn: Warn) -> int:
         warn(f"waiting for {weights}")
     while not weights.exists():
         time.sleep(LOOK_S)
-    judge = desk.judge(load(space, place.run / SUPERNET))
+    asked = desk.judge(load(space, place.run / SUPERNET))
     with Trials.join(place.url, desk.identity()) as trials, one_thread():
-        return trials.serve(judge, PATIENCE_S)
+        return trials.serve(asked, PATIENCE_S)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _told(
         supernet=Record(desk.place.run / SUPERNET).metrics(),
         importance=supernet.mixing.importance(),
     )
-    judge = desk.judge(supernet)
+    asked = desk.judge(supernet)
     with (
         desk.phase(Phase.SEARCH),
         Trials.create(desk.place.url, desk.identity()) as trials,
@@ -172,7 +172,7 @@ def _told(
     ):
         lab = Workbench(
             desk.space, budgets, order.work, order.seed, story.importance,
-            judge=judge, trials=trials, latencies=timed, watcher=desk.watcher,
+            judge=asked, trials=trials, latencies=timed, watcher=desk.watcher,
         )  # fmt: skip
         steps = strategy.search(lab)
         searched = lab.tried
@@ -186,7 +186,7 @@ def _told(
     )  # fmt: skip
     _publish(desk, story, timed)
     with desk.phase(Phase.FINAL):
-        finished = _finished(desk, searched, story, judge, timed)
+        finished = _finished(desk, searched, story, asked, timed)
     story = replace(story, finished=finished)
     _publish(desk, story, timed)
     return story
@@ -211,7 +211,7 @@ def _removal(lab: Workbench) -> dict[str, float]:
 
 
 def _finished(
-    desk: _Desk, searched: tuple[Trial, ...], story: Story, judge: Judge, timed: Latencies
+    desk: _Desk, searched: tuple[Trial, ...], story: Story, asked: Judge, timed: Latencies
 ) -> tuple[Finished, ...]:
     """For each budget the network that the search chose and the uniform one, trained alike and measured whole."""
     uniform = tuple(trial for _, trial in story.uniform)
@@ -226,15 +226,15 @@ def _finished(
             else:
                 picks.append(Pick(role, budget, trial))
     with desk.watcher.training("the networks that were chosen") as bar:
-        return finish(picks, _finishing(desk, judge), timed, bar, desk.warn)
+        return finish(picks, _finishing(desk, asked), timed, bar, desk.warn)
 
 
-def _finishing(desk: _Desk, judge: Judge) -> Finishing:
+def _finishing(desk: _Desk, asked: Judge) -> Finishing:
     order, taken = desk.order, desk.pictures.preprocess
     largest = desk.space.largest()
     teacher = ModelRequest(
         point.reference(largest),
-        weights=_lent(judge, largest, desk.place.run / LARGEST),
+        weights=_lent(asked, largest, desk.place.run / LARGEST),
         image_size=order.image_size,
         mean=taken.mean,
         std=taken.std,
@@ -250,7 +250,7 @@ def _finishing(desk: _Desk, judge: Judge) -> Finishing:
         logs=desk.place.logs,
         seed=order.seed,
         weights=(
-            lambda spec: _lent(judge, spec, desk.place.run / LENT / f"{point.stem(point.reference(spec))}.safetensors")
+            lambda spec: _lent(asked, spec, desk.place.run / LENT / f"{point.stem(point.reference(spec))}.safetensors")
         )
         if finetunes
         else None,
@@ -260,11 +260,11 @@ def _finishing(desk: _Desk, judge: Judge) -> Finishing:
     )
 
 
-def _lent(judge: Judge, spec: ModelSpec, path: Path) -> Path:
+def _lent(asked: Judge, spec: ModelSpec, path: Path) -> Path:
     """The file with a network's weights as the supernet lends them, its batch norms calibrated."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_weights(judge.calibrated(spec), path)
+        save_weights(asked.calibrated(spec), path)
     return path
 
 
