@@ -42,7 +42,7 @@ def _path(lab: Lab) -> tuple[Step, ...]:
     while True:
         unserved = tuple(budget for budget in unserved if not budget.fits(step.trial))
         moves = _faster(lab, step.trial) if unserved else ()
-        if len(path) % lab.effort.anchor_every == 0 or not moves:
+        if (path and len(path) % lab.effort.anchor_every == 0) or not moves:
             step = Step(step.action, step.trial, step.candidates, _anchored_ms(lab, step.trial))
         lab.took(step)
         path.append(step)

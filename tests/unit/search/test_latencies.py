@@ -249,3 +249,13 @@ def test_a_network_that_takes_longer_than_the_table_says_is_not_excused(opened, 
     quiet = bench.ms
     bench.ms = lambda content: quiet(content) * (1.5 if content == spec else 1.0)
     assert found.measure_ms([spec]) == (pytest.approx(1.5 * predicted_ms),)
+
+
+def test_a_network_far_from_its_prediction_is_timed_once_more_and_its_quiet_passes_count(opened, bench, space):
+    found, spec = opened(), space.mutate(space.largest(), Random(0))
+    (predicted_ms,) = found.predict_ms([spec])
+    bench.timed.clear()
+    quiet = bench.ms
+    bench.ms = lambda content: quiet(content) * (1.5 if content == spec and bench.timed.count(spec) == 1 else 1.0)
+    assert found.measure_ms([spec]) == (pytest.approx(predicted_ms),)
+    assert bench.timed.count(spec) == 2
