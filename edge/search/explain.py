@@ -103,7 +103,8 @@ def _tried(story: Story) -> str:
     ]
     return (
         f"{len(story.trials)} networks were tried{rate}, with the supernet's weights on validation pictures.\n"
-        "Confidence is the mean probability of the right class; latencies are predicted by the table.\n\n"
+        "Confidence is how probable the right class is (the geometric mean, at each network's best temperature);\n"
+        "latencies are predicted by the table.\n\n"
         + text_table(("network", "predicted ms", "confidence", "accuracy", "parameters"), rows)
     )
 
@@ -148,9 +149,10 @@ def _predictions(story: Story) -> str:
     if not story.measured:
         return ""
     rows = [(f"{row.predicted_ms:.3g}", f"{row.measured_ms:.3g}", f"{row.error:+.1%}") for row in story.measured]
-    return "Whole networks that were exported and timed on the device in this search.\n\n" + text_table(
-        ("predicted ms", f"{story.measured_as} ms", "error"), rows
-    )
+    return (
+        "Whole networks that were exported and timed on the device in this search, beside networks of the table, whose\n"
+        "change since then is taken out.\n\n"
+    ) + text_table(("predicted ms", f"{story.measured_as} ms", "error"), rows)
 
 
 def _network(found: Drawn) -> str:

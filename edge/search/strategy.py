@@ -36,7 +36,7 @@ class Lab(ABC):
 
     @abstractmethod
     def measure_ms(self, spec: ModelSpec) -> float:
-        """The latency of the whole network, exported and timed on the device, in ms."""
+        """The latency of the whole network, exported and timed on the device beside a network of the table, in ms."""
 
     @abstractmethod
     def took(self, step: Step) -> None:
