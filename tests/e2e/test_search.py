@@ -123,7 +123,7 @@ def test_a_search_that_is_killed_again_and_again_ends_where_one_that_is_not_does
 
 def test_another_process_joins_and_tries_networks_too(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    command = (*TINY, "--device", f"table:{table}", "--strategy", "random", "--out", out)
+    command = (*TINY, "--device", f"table:{table}", "--out", out)
     arguments = [sys.executable, "-m", "edge", *map(str, command)]
     leader = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
     try:
