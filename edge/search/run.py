@@ -30,11 +30,11 @@ from edge.search.pictures import SearchPictures, search_pictures
 from edge.search.place import LARGEST, LENT, PAGE, SUPERNET, Place
 from edge.search.sizes import require_room
 from edge.search.story import Anchor, Finished, Role, Story
-from edge.search.strategies._uniform_networks import uniform_networks
 from edge.search.strategy import Strategy
 from edge.search.supernet_training import load, trained
 from edge.search.trial import Trial
 from edge.search.trials import Trials
+from edge.search.uniform_networks import uniform_networks
 from edge.search.watch import Phase, SearchWatcher
 from edge.space import SearchSpace
 from edge.spec import ModelSpec, Recipe

@@ -28,6 +28,7 @@ from edge.latency.tag import Setup
 from edge.measurement import Measurement
 from edge.models.point import reference, stem
 from edge.search.story import WITHIN
+from edge.search.uniform_networks import uniform_networks
 from edge.spec import ModelSpec, Precision
 from edge.training.data import find
 
@@ -35,8 +36,6 @@ BUDGETS = 4
 MARGIN = 0.98
 """A budget is so much of what the uniform network takes: a found one must be no slower, and two timings differ by a per cent."""
 AT_ONCE = 2
-SHARES = 100
-"""Steps in which the way from the smallest to the largest uniform network is looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ def _uniform_ms(asked: argparse.Namespace) -> dict[ModelSpec, float]:
     """Networks between the smallest and the largest uniform one, evenly spaced among all there are, with their times in ms."""
     size, classes = (asked.size, asked.size), len(find(asked.data, 0).classes)
     space = plugins.space(asked.space, size, classes)
-    every = list(dict.fromkeys(space.uniform(step / SHARES) for step in range(SHARES + 1)))
+    every = uniform_networks(space)
     if len(every) < BUDGETS + 2:
         raise SystemExit(f"{asked.space} has only {len(every)} uniform networks at {asked.size} pixels")
     chosen = [every[round(place * (len(every) - 1) / (BUDGETS + 1))] for place in range(1, BUDGETS + 1)]

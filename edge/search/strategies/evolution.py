@@ -7,9 +7,9 @@ from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
-from edge.search.strategies._uniform_networks import uniform_networks
 from edge.search.strategy import Lab, Strategy
 from edge.search.trial import Step, Trial
+from edge.search.uniform_networks import uniform_networks
 from edge.spec import ModelSpec
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edge.search.strategies._uniform_networks import uniform_networks
 from edge.search.strategy import Lab, Strategy
 from edge.search.trial import Step
+from edge.search.uniform_networks import uniform_networks
 
 
 class Uniform(Strategy):

@@ -8,8 +8,8 @@ import pytest
 
 from edge import plugins
 from edge.search.budget import Budget
-from edge.search.strategies._uniform_networks import uniform_networks
 from edge.search.strategies.uniform import Uniform
+from edge.search.uniform_networks import uniform_networks
 from tests.fakes.toy_lab import ToyLab
 
 
