@@ -74,9 +74,12 @@ def style() -> Markup:
 
 @cache
 def environment(folder: Path) -> Environment:
-    """Where the templates of `folder` are rendered: names are escaped, and a name that is not given is an error."""
+    """Where the templates of `folder` are rendered: names are escaped, and a name that is not given is an error.
+
+    They begin with our `head.html`: nothing is loaded but styles inside the page and what `allowed` adds for it.
+    """
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, Path(__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
