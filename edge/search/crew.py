@@ -1,4 +1,4 @@
-"""The processes of this machine that try networks beside the one that leads: one for each other core."""
+"""The processes of this machine that try networks beside the one that leads: one for each other core, but not many."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import torch
 
 from edge.search.place import STORAGE_VARIABLE, Place
 
+MOST = 8
+"""Processes: a step of a path has no more than some ten networks to try."""
+
 
 @contextmanager
 def crew(place: Place) -> Iterator[None]:
@@ -21,7 +24,7 @@ def crew(place: Place) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(one_thread())
-        others = [_joined(place, number) for number in range(1, os.cpu_count() or 1)]
+        others = [_joined(place, number) for number in range(1, min(MOST, os.cpu_count() or 1))]
         try:
             yield
         finally:
