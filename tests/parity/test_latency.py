@@ -17,7 +17,7 @@ from edge.protocol import TimingPlan
 from edge.spec import Precision
 from tests.fakes.toy_space import toy_space
 
-EFFORT = Effort(rounds=2, passes=2, turns=1, more_rounds=0, plan=TimingPlan(warmup=1, runs=6, budget_s=0.1))
+EFFORT = Effort(rounds=2, passes=2, turns=1, more_rounds=0, plan=TimingPlan(warmup=1, runs=6, budget_s=60))
 
 
 @pytest.mark.parametrize("target", ["executorch", "tflite"])
