@@ -44,7 +44,8 @@ from edge.training.record import Record
 
 Warn = Callable[[str], None]
 PATIENCE_S, LOOK_S = 120, 2
-"""How long a process that joined waits for a leader that is silent, and how often it looks for the supernet."""
+"""How long a process that joined waits for a leader that is silent or has yet to begin, and how often it looks for the
+supernet."""
 
 
 def search(order: SearchOrder, place: Place, watcher: SearchWatcher, warn: Warn) -> Story | None:
@@ -86,7 +87,7 @@ def join(place: Place, data: str | None, warn: Warn) -> int:
     while not weights.exists():
         time.sleep(LOOK_S)
     asked = desk.judge(load(space, place.run / SUPERNET))
-    with Trials.join(place.url, desk.identity()) as trials, one_thread():
+    with Trials.join(place.url, desk.identity(), patience_s=PATIENCE_S) as trials, one_thread():
         return trials.serve(asked, PATIENCE_S)
 
 

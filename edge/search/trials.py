@@ -101,20 +101,16 @@ class Trials:
 
     @classmethod
     @contextmanager
-    def join(cls, url: str, search: Mapping[str, str], pace: Pace = PACE) -> Iterator[Self]:
-        """Work for the process that leads. Raises `UsageError` when nobody began the search, or it has another `search`."""
+    def join(
+        cls, url: str, search: Mapping[str, str], pace: Pace = PACE, *, patience_s: float = 0.0
+    ) -> Iterator[Self]:
+        """Work for the process that leads. Raises `UsageError` when nobody begins the search in time, or it has another
+        `search`."""
         where = storages.shown(url)
-        nothing = UsageError(f"{where} has no search to join", hint="begin it with `edge search` first, then join it")
-        if not storages.is_there(url):
-            raise nothing
+        _await_beginning(url, pace, patience_s)
         with storages.opened(url, pace) as storage:
-            if STUDY not in optuna.get_all_study_names(storage):
-                raise nothing
             study = optuna.load_study(study_name=STUDY, storage=storage)
-            attributes = study.user_attrs
-            if ENDED not in attributes:
-                raise nothing
-            _refuse_another(attributes[SEARCH], search, where)
+            _refuse_another(study.user_attrs[SEARCH], search, where)
             trials = cls(storage, study, pace)
             with trials._beating():
                 yield trials
@@ -252,6 +248,26 @@ class Trials:
         finally:
             ended.set()
             thread.join()
+
+
+def _await_beginning(url: str, pace: Pace, patience_s: float) -> None:
+    """Return when there is a search to join. Raises `UsageError` when there is still none after so long."""
+    until = time.monotonic() + patience_s
+    while not _is_begun(url, pace):
+        if time.monotonic() >= until:
+            raise UsageError(
+                f"{storages.shown(url)} has no search to join", hint="begin it with `edge search` first, then join it"
+            )
+        time.sleep(pace.poll)
+
+
+def _is_begun(url: str, pace: Pace) -> bool:
+    if not storages.is_there(url):
+        return False
+    with storages.opened(url, pace) as storage:
+        if STUDY not in optuna.get_all_study_names(storage):
+            return False
+        return ENDED in optuna.load_study(study_name=STUDY, storage=storage).user_attrs
 
 
 def _network(trial: FrozenTrial) -> ModelSpec:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import optuna
@@ -167,6 +168,25 @@ def test_a_worker_goes_home_when_the_search_ends(url: str) -> None:
         thread.join()
     assert served == [2]
     assert judge.asked == [network(1), network(2)]
+
+
+def test_a_worker_that_is_early_waits_for_the_search_to_begin(url: str) -> None:
+    judge, served = Judge(), []
+
+    def work() -> None:
+        with Trials.join(url, SEARCH, PACE, patience_s=60) as worker:
+            served.append(worker.serve(judge, 60))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    time.sleep(3 * PACE.poll)
+    assert thread.is_alive()
+    with Trials.create(url, SEARCH, PACE) as trials:
+        trials._add([network(1)])
+        assert becomes_true(lambda: len(trials.known()) == 1)
+        trials.finish()
+        thread.join()
+    assert served == [1]
 
 
 def test_a_worker_goes_home_when_its_leader_is_silent(url: str) -> None:
