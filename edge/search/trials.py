@@ -101,9 +101,7 @@ class Trials:
 
     @classmethod
     @contextmanager
-    def join(
-        cls, url: str, search: Mapping[str, str], pace: Pace = PACE, *, patience_s: float = 0.0
-    ) -> Iterator[Self]:
+    def join(cls, url: str, search: Mapping[str, str], pace: Pace = PACE, *, patience_s: float = 0.0) -> Iterator[Self]:
         """Work for the process that leads. Raises `UsageError` when nobody begins the search in time, or it has another
         `search`."""
         where = storages.shown(url)
