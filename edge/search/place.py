@@ -10,11 +10,12 @@ from edge import whole
 from edge.errors import UsageError
 from edge.search import storage as storages
 from edge.search.order import SearchOrder
+from edge.search.story import SETTINGS
 
-SETTINGS, TRIALS, SUPERNET, LENT, LARGEST, PAGE = (
-    "settings.json", "trials.sqlite", "supernet", "lent", "largest.safetensors", "search.html",
+TRIALS, SUPERNET, LENT, LARGEST, PAGE = (
+    "trials.sqlite", "supernet", "lent", "largest.safetensors", "search.html",
 )  # fmt: skip
-"""Beside latencies, the story and the networks: `lent` has the weights in which fine-tuning starts."""
+"""Beside settings, latencies, the story and the networks: `lent` has the weights in which fine-tuning starts."""
 PICTURES = "pictures_sha256"
 STORAGE_VARIABLE = "EDGE_STORAGE"
 """Of the environment: where a URL with a password is out of sight."""

@@ -19,8 +19,8 @@ from edge.search.trial import Step, Trial
 from edge.spec import Choice, ModelSpec
 from edge.training.record import EpochMetrics
 
-STORY = "search.json"
-"""Its file in the folder of a search."""
+SETTINGS, STORY = "settings.json", "search.json"
+"""The files in the folder of a search with what was asked, from its beginning, and with what came of it."""
 WITHIN = 0.05
 """A network keeps its budget when it was measured at most this share above it (issue: within 5 %)."""
 
@@ -201,6 +201,11 @@ def read(run: Path) -> Story:
     try:
         return Story.from_fields(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
+        if (run / SETTINGS).exists():
+            raise UsageError(
+                f"the search in {run} has not tried its networks yet",
+                hint="let it go on, or give the command that began it again",
+            ) from None
         raise UsageError(f"{run} holds no search", hint="give a folder that edge search wrote") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}", hint="run the search again; it goes on") from None

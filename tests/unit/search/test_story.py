@@ -9,7 +9,7 @@ import pytest
 
 from edge.errors import UsageError
 from edge.measurement import Source
-from edge.search.story import STORY, Outcome, Role, Story, read, write
+from edge.search.story import SETTINGS, STORY, Outcome, Role, Story, read, write
 from tests.fakes import stories
 
 
@@ -89,6 +89,9 @@ def test_a_story_is_found_in_the_folder_of_its_search(story, tmp_path):
 
 def test_a_folder_without_a_story_is_refused(tmp_path):
     with pytest.raises(UsageError, match="holds no search"):
+        read(tmp_path)
+    (tmp_path / SETTINGS).write_text("{}")
+    with pytest.raises(UsageError, match="has not tried its networks yet"):
         read(tmp_path)
     (tmp_path / STORY).write_text("{")
     with pytest.raises(UsageError, match="cannot be read"):
