@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge import whole
 from edge.errors import UsageError
@@ -12,8 +13,8 @@ from edge.search import storage as storages
 from edge.search.order import SearchOrder
 from edge.search.story import SETTINGS
 
-TRIALS, SUPERNET, LENT, LARGEST, PAGE = (
-    "trials.sqlite", "supernet", "lent", "largest.safetensors", "search.html",
+TRIALS, SPENT, SUPERNET, LENT, LARGEST, PAGE = (
+    "trials.sqlite", "seconds.json", "supernet", "lent", "largest.safetensors", "search.html",
 )  # fmt: skip
 """Beside settings, latencies, the story and the networks: `lent` has the weights in which fine-tuning starts."""
 PICTURES = "pictures_sha256"
@@ -60,8 +61,19 @@ class Place:
         found = _read(path)
         return SearchOrder.from_settings(found), str(found[PICTURES])
 
+    def spend(self, phase: str, seconds: float) -> None:
+        """Add to the time of a phase, over all starts of the search but for those that were killed."""
+        spent = self.spent()
+        total = {**spent, phase: round(spent.get(phase, 0.0) + seconds, 1)}
+        whole.write_text(self.run / SPENT, json.dumps(total) + "\n")
 
-def _read(path: Path) -> dict[str, str | int | None]:
+    def spent(self) -> dict[str, float]:
+        """The time of each phase that was begun, in s."""
+        path = self.run / SPENT
+        return {phase: float(seconds) for phase, seconds in _read(path).items()} if path.exists() else {}
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return dict(found)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge import plugins, runfolder, whole
@@ -60,7 +60,7 @@ def search(order: SearchOrder, place: Place, watcher: SearchWatcher, warn: Warn)
         space = plugins.space(order.space, order.image_size, pictures.num_classes)
         desk = _Desk(order, place, space, pictures, watcher if group.leads else SearchWatcher(), warn)
         budgets = _begun(desk) if group.leads else ()
-        with desk.phase(Phase.SUPERNET):
+        with desk.phase(Phase.SUPERNET) if group.leads else nullcontext():
             supernet = desk.supernet(group)
     if not group.leads:
         return None
@@ -101,15 +101,16 @@ class _Desk:
     pictures: SearchPictures
     watcher: SearchWatcher
     warn: Warn
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
-        """Tell the watcher, and keep how long it took in s."""
+        """Tell the watcher, and add how long it took to what the folder remembers, also when it is interrupted."""
         self.watcher.begins(phase)
         started = time.monotonic()
-        yield
-        self.seconds[phase.value] = round(time.monotonic() - started, 1)
+        try:
+            yield
+        finally:
+            self.place.spend(phase.value, time.monotonic() - started)
 
     def latencies(self) -> AbstractContextManager[Latencies]:
         order, log = self.order, self.place.logs / "latency.log"
@@ -276,6 +277,6 @@ def _publish(desk: _Desk, story: Story, timed: Latencies) -> None:
         for spec, whole_network in timed.measured.items()
     )
     blocks = {key: block.ms for key, block in timed.table.blocks().items()}
-    story = replace(story, measured=tuple(anchors), block_ms=blocks, seconds=dict(desk.seconds))
+    story = replace(story, measured=tuple(anchors), block_ms=blocks, seconds=desk.place.spent())
     stories.write(story, desk.place.run)
     whole.write_text(desk.place.run / PAGE, render(story))

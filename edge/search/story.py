@@ -119,7 +119,7 @@ class Story:
     `reachable_ms` are the predicted latencies of the smallest and the largest network. `importance` is that of a `Lab`;
     where the supernet mixes nothing, `removal` says what confidence the largest network loses (0..1) when that choice
     alone is at its fastest. `uniform` are shares of the way to the largest network with what scaling by hand gives
-    there. `block_ms` are the latencies of blocks by key, and `seconds` the time that each phase took.
+    there. `block_ms` are the latencies of blocks by key, and `seconds` the time that each phase took, over all starts.
     """
 
     tag: Tag
