@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from threading import Lock
 from typing import TypeVar
 
 from edge import plugins, worker
@@ -69,6 +68,15 @@ class FileTime:
         return [list(each.samples_ms) for each in self.passes]
 
 
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The file with the program of `content`, and the card of the file to be made of it."""
+
+    content: Content
+    program: Path
+    card: str
+
+
 @dataclass(frozen=True)
 class Bench:
     """Files of one space for one target, kept in `scratch`, and the device that times them."""
@@ -79,7 +87,6 @@ class Bench:
     log: Path
     effort: Effort = field(default_factory=Effort)
     _files: dict[Content, Path] = field(default_factory=dict)
-    _capturing: Lock = field(default_factory=Lock)
 
     def time(self, contents: Iterable[Some], seed: int = 0) -> dict[Some, FileTime]:
         """Export what is not there yet, then time everything in turns. Raises `ConversionError` and what devices raise."""
@@ -124,45 +131,55 @@ class Bench:
     def _export(self, contents: Sequence[Content]) -> None:
         """Each worker process converts its share one after another: starting a vendor's converter costs seconds.
 
-        Long files and short ones are shared out evenly.
+        Long files and short ones are shared out evenly. An interruption ends the workers.
         """
         workers = min(os.cpu_count() or 1, len(contents))
         contents = sorted(contents, key=self._length, reverse=True)
         with ThreadPoolExecutor(max(1, workers)) as pool:
-            shares = [contents[first::workers] for first in range(workers)]
-            for exported in pool.map(self._export_share, shares):
-                self._files.update(exported)
+            jobs: list[Future[dict[Content, Path]]] = []
+            try:
+                for first in range(workers):  # captured here while the shares before convert
+                    share = [self._capture(content) for content in contents[first::workers]]
+                    jobs.append(pool.submit(self._converted, share))
+                for job in jobs:
+                    self._files.update(job.result())
+            except BaseException:
+                worker.stop_all()
+                raise
 
     def _length(self, content: Content) -> int:
         """Blocks inside."""
         return len(self.space.blocks(content) if isinstance(content, ModelSpec) else content)
 
-    def _export_share(self, contents: Sequence[Content]) -> dict[Content, Path]:
+    def _converted(self, share: Sequence[Captured]) -> dict[Content, Path]:
         recipe = Recipe(self.setup.target, self.setup.precision)
-        with self._capturing:  # the rest of the time the other shares convert
-            first = len(list(self.scratch.glob("*.pt2")))
-            programs = [self._capture(content, first + place) for place, content in enumerate(contents)]
         suffix = plugins.exporter(recipe.exporter).suffix
-        paths = [program.with_suffix(suffix) for program, _ in programs]
+        paths = {each.content: each.program.with_suffix(suffix) for each in share}
         items = [
-            {"program": str(program), "recipe": asdict(recipe), "card": card, "path": str(path)}
-            for (program, card), path in zip(programs, paths, strict=True)
+            {
+                "program": str(each.program),
+                "recipe": asdict(recipe),
+                "card": each.card,
+                "path": str(paths[each.content]),
+            }
+            for each in share
         ]
         doing = f"converting {len(items)} files to {recipe.exporter}"
         worker.run(worker.Job("edge.tasks:convert_many", {"items": items}, self.log, doing, ConversionError))
-        return dict(zip(contents, paths, strict=True))
+        return paths
 
-    def _capture(self, content: Content, number: int) -> tuple[Path, str]:
-        """Save the program of `content`; return its path, and the card of the file to be."""
+    def _capture(self, content: Content) -> Captured:
         import torch
 
         from edge import programs
         from edge.latency.modules import model
 
+        number = len(list(self.scratch.glob("*.pt2")))
         made = model(self.space, content, seed=number)
         path = self.scratch / f"{number}.pt2"
         torch.export.save(programs.captured(made, made.deploy(), None), path)
-        return path, programs.card(made, Recipe(self.setup.target, self.setup.precision)).to_json()
+        card = programs.card(made, Recipe(self.setup.target, self.setup.precision)).to_json()
+        return Captured(content, path, card)
 
 
 def _confirmed(rounds: Sequence[FileTime]) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import pytest
 
-from edge import plugins
+from edge import plugins, worker
 from edge.device import Device
 from edge.errors import DeviceError
 from edge.latency.bench import Bench, Effort, FileTime
 from edge.latency.tag import Setup
 from edge.protocol import TimingPlan
 from edge.spec import Precision
+from tests.fakes.eventually import becomes_true
 from tests.fakes.toy_space import measurement, toy_space
 
 QUIET, BUSY = 2.0, 3.0
@@ -101,3 +105,31 @@ def test_a_least_time_that_no_other_round_confirms_is_timed_again(timed):
     times = timed(device, rounds=3, passes=1, turns=1)
     assert device.rounds == [2, 2, 2, 2]
     assert [time.ms for time in times.values()] == [QUIET, QUIET]
+
+
+def test_an_interruption_ends_the_converters(monkeypatch, tmp_path):
+    """The first share is being converted when the second, which is still captured, is interrupted."""
+    really_run, convert_s = worker.run, 60
+    monkeypatch.setattr(
+        worker,
+        "run",
+        lambda job: really_run(replace(job, function="os:system", arguments={"command": f"sleep {convert_s}"})),
+    )
+    really_capture = Bench._capture
+
+    def capture(bench, content):
+        if content == second:
+            assert becomes_true(lambda: bool(worker._RUNNING))
+            raise KeyboardInterrupt
+        return really_capture(bench, content)
+
+    monkeypatch.setattr(Bench, "_capture", capture)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    space = toy_space()
+    first, second = space.largest(), space.smallest()
+    bench = Bench(space, Setup.of(space, "host", "onnx", Precision.FP32, 1), tmp_path, tmp_path / "log")
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        bench.time([first, second])
+    assert time.monotonic() - started < convert_s
+    assert not worker._RUNNING
