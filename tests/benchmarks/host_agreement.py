@@ -19,7 +19,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -31,6 +30,7 @@ Call = Callable[[], object]
 WARMUP, RUNS = 5, 25
 """Of a turn, short: a machine that others share changes its pace within seconds."""
 COMMANDS = 3
+"""Of which the quickest tells what a command takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def main() -> None:
     for model in asked.models:
         with tempfile.TemporaryDirectory() as scratch:
             for artifact in edge("export", model, "--target", ",".join(LOADS), "--out", scratch)["artifacts"]:
-                path, target = str(Path(artifact["path"])), artifact["target"]
+                path, target = artifact["path"], artifact["target"]
                 with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                     found = pool.submit(compared, target, path, asked.turns).result()
                 figures = f"{found.ours_ms:9.3f}{found.theirs_ms:11.3f}{found.ratio:8.3f}{outside_s(path):11.2f}"

@@ -58,21 +58,13 @@ def test_a_prediction_measures_the_block_that_is_missing_and_keeps_it(tmp_path, 
     with closing(sqlite3.connect(table.path)) as rows, rows:
         rows.execute("DELETE FROM block WHERE key = ?", (blocks[-1].key,))
     (tmp_path / "spec.json").write_text(json.dumps(space.smallest().fields()))
-    words = [
-        "latency",
-        "predict",
-        str(tmp_path / "spec.json"),
-        "--table",
-        str(table.path),
-        "--budget",
-        "0.02",
-        "--json",
-    ]
+    given = (str(tmp_path / "spec.json"), "--table", str(table.path), "--budget", "0.02", "--json")
+    words = ["latency", "predict", *given]
     assert run(words) == 2
     capsys.readouterr()
     assert run([*words, "--measure"]) == 0
     document = json.loads(capsys.readouterr().out)
-    measured = table.blocks().pop(blocks[-1].key)
+    measured = table.blocks()[blocks[-1].key]
     assert measured.source.value == "measured"
     assert measured.samples_ms
     assert measured.ms != made_up[blocks[-1].key]
