@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
+
+from edge_command import edge
 
 from edge.models.catalog import CATALOG
 
 LARGEST = 40_000_000
+ANY = range(256)
+"""Exit codes: a target that fails is a row."""
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
     )
     for model in options.models:
         with tempfile.TemporaryDirectory() as scratch:
-            rows = edge("export", model, "--target", "all", "--keep-going", "--out", options.out or scratch)
+            rows = edge("export", model, "--target", "all", "--keep-going", "--out", options.out or scratch, codes=ANY)
             for row in rows.get("artifacts", ()):
                 delegates = edge("inspect", row["path"])["delegates"]
                 print(
@@ -42,13 +43,6 @@ def main() -> None:
                 )
             for failure in rows.get("failures", [rows] if "error" in rows else []):
                 print(f"{model:<22}{failure.get('target', ''):<12}{failure['error']}", flush=True)
-
-
-def edge(*arguments: str) -> dict:
-    done = subprocess.run(
-        [sys.executable, "-m", "edge", *arguments, "--json"], capture_output=True, text=True, check=False
-    )
-    return json.loads(done.stdout)
 
 
 def number(value: float | None, form: str) -> str:

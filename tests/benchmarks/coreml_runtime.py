@@ -8,11 +8,8 @@ set beside that of the same network in PyTorch's own half precision, on the same
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from edge_command import edge
 
 from edge import probe
 from edge.models.catalog import CATALOG
@@ -75,9 +73,8 @@ def measure(name: str) -> tuple[float, ...]:
 
 def exported(name: str, precision: str, folder: str) -> dict[str, Any]:
     """The package of that precision, verified on 64 pictures by `edge export`."""
-    command = [sys.executable, "-m", "edge", "export", name, "--target", "coreml", "--precision", precision]
-    done = subprocess.run([*command, "--out", folder, "--json"], capture_output=True, text=True, check=False)
-    (artifact,) = json.loads(done.stdout)["artifacts"]
+    words = ("--target", "coreml", "--precision", precision, "--out", folder)
+    (artifact,) = edge("export", name, *words)["artifacts"]
     return artifact
 
 

@@ -9,10 +9,7 @@ a machine that slows down slows both; the ratio is that of the medians over all 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,9 +17,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from statistics import median
-from typing import Any
 
 import numpy as np
+from edge_command import edge
 
 from edge import tasks
 
@@ -109,11 +106,6 @@ def compared(target: str, path: str, turns: int) -> Agreement:
             side()
         sides.reverse()
     return Agreement(median(mine), median(other))
-
-
-def edge(*words: str) -> Any:
-    said = subprocess.run([sys.executable, "-m", "edge", *words, "--json"], check=True, capture_output=True, text=True)
-    return json.loads(said.stdout)
 
 
 def outside_s(path: str) -> float:

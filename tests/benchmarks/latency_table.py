@@ -8,21 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
+
+from edge_command import edge
 
 SPACES = ("efficientformer", "efficientvit")
 TARGETS = ("tflite", "executorch")
 COLUMNS = ("within_10_percent", "median_error", "worst_error", "spearman", "pairs_sign_right", "pairs_clear")
-
-
-def edge(*arguments: str) -> dict[str, Any]:
-    """The JSON document of `edge latency ...`; its progress goes to standard error."""
-    command = [sys.executable, "-m", "edge", "latency", *arguments, "--json"]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def main() -> None:
@@ -42,9 +35,9 @@ def main() -> None:
             name = f"{space}-{target}-{options.image_size}"
             table = ["--table", str(options.out / f"{name}.sqlite")]
             size = ["--image-size", options.image_size, "--classes", "10"]
-            built = edge("build", "--space", space, "--target", target, *size, *only, *table)
+            built = edge("latency", "build", "--space", space, "--target", target, *size, *only, *table)
             page = options.out / f"{name}.html"
-            found = edge("check", "--models", options.models, "--html", str(page), *table)
+            found = edge("latency", "check", "--models", options.models, "--html", str(page), *table)
             page.with_suffix(".json").write_text(json.dumps(found, indent=2))
             figures = (f"{found[column]:>18.3f}" for column in COLUMNS)
             minutes = (time.monotonic() - started) / 60

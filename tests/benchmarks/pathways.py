@@ -8,27 +8,17 @@ which the weights are random. Files are timed on the host, in turns; every row i
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from edge_command import edge
+
 from edge.models.m3vit_config import CHANNELS
 
 TURNS = 3
-
-
-def edge(*words: str) -> dict[str, Any]:
-    """The JSON of an `edge` command; its exit code 3, a file that is not its model, is part of the answer."""
-    said = subprocess.run([sys.executable, "-m", "edge", *words, "--json"], capture_output=True, text=True, check=False)
-    if said.returncode not in {0, 3}:
-        raise SystemExit(said.stderr or said.stdout)
-    document: dict[str, Any] = json.loads(said.stdout)
-    return document
 
 
 def exported(name: str, asked: argparse.Namespace, folder: Path, extra: Sequence[str] = ()) -> list[dict[str, Any]]:

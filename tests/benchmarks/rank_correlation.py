@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 
+from edge_command import edge
 from scipy.stats import kendalltau, spearmanr
 
 from edge import plugins
@@ -73,11 +71,7 @@ def alone(spec: ModelSpec, order: SearchOrder, epochs: int, out: Path) -> float:
     name = reference(spec)
     words = ("--data", order.data, "--out", str(out / stem(name)), "--epochs", str(epochs))
     size = ("--image-size", "x".join(map(str, order.image_size)), "--seed", str(order.seed), "--workers", "1")
-    said = subprocess.run(
-        [sys.executable, "-m", "edge", "train", name, *words, *size, "--json"],
-        stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    return float(json.loads(said.stdout)["accuracy"])
+    return float(edge("train", name, *words, *size, threads=1)["accuracy"])
 
 
 def correlations(rows: Sequence[Row]) -> dict[str, dict[str, float]]:

@@ -12,14 +12,14 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from edge_command import edge
 
 from edge import plugins
 from edge.latency.bench import Effort, FileTime
@@ -73,17 +73,6 @@ class Row:
             "as_fast": self.found.measured_ms <= self.uniform.measured_ms,
             "within_budget": self.found.measured_ms <= (1 + WITHIN) * self.budget_ms,
         }
-
-
-def edge(*words: str, threads: int) -> dict[str, Any]:
-    """The JSON document of an `edge` command; a file that is not its model (exit code 3) is part of the answer."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", "edge", *words, "--json"]
-    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
-    if said.returncode not in {0, 3}:
-        raise SystemExit(f"edge {' '.join(words)} ended with {said.returncode}")
-    document: dict[str, Any] = json.loads(said.stdout)
-    return document
 
 
 def budgets(asked: argparse.Namespace) -> dict[str, ModelSpec]:
