@@ -31,7 +31,7 @@ STUDY = "edge search"
 SEARCH, LEADER, ENDED = "search", "leader", "ended"  # of the study
 NETWORK, WORKER, WHY = "network", "worker", "why"  # of a trial
 PACE = Pace()
-Judge = Callable[[ModelSpec], Evaluation]
+Evaluator = Callable[[ModelSpec], Evaluation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Trials:
             with trials._beating():
                 yield trials
 
-    def evaluate(self, specs: Sequence[ModelSpec], judge: Judge) -> dict[ModelSpec, Evaluation]:
+    def evaluate(self, specs: Sequence[ModelSpec], judge: Evaluator) -> dict[ModelSpec, Evaluation]:
         """Every network once, in order, whoever judges it; what is known is not judged again. Only for who leads.
 
         What `judge` raises here is raised; what it raises in another process costs that process, not the trial.
@@ -129,8 +129,8 @@ class Trials:
                 self._give_up_lost()
                 time.sleep(self._pace.poll)
 
-    def serve(self, judge: Judge, patience_s: float) -> int:
-        """Judge what waits until the search ends, or its leader is silent for so long. Returns how many were judged."""
+    def serve(self, judge: Evaluator, patience_s: float) -> int:
+        """Evaluator what waits until the search ends, or its leader is silent for so long. Returns how many were judged."""
         judged, leader, heard = 0, None, time.monotonic()
         while True:
             attributes = self._study.user_attrs
@@ -170,12 +170,12 @@ class Trials:
                 optuna.trial.create_trial(state=TrialState.WAITING, user_attrs={NETWORK: spec.fields()})
             )
 
-    def _work(self, judge: Judge) -> int:
-        """Judge what waits now, but for what others take; how many were judged."""
+    def _work(self, judge: Evaluator) -> int:
+        """Evaluator what waits now, but for what others take; how many were judged."""
         waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         return sum(self._judged(self._id_of(trial), _network(trial), judge) for trial in waiting)
 
-    def _judged(self, trial_id: int, spec: ModelSpec, judge: Judge) -> bool:
+    def _judged(self, trial_id: int, spec: ModelSpec, judge: Evaluator) -> bool:
         if not self._taken(trial_id):
             return False
         try:
