@@ -130,7 +130,7 @@ class Trials:
                 time.sleep(self._pace.poll)
 
     def serve(self, judge: Evaluator, patience_s: float) -> int:
-        """Evaluator what waits until the search ends, or its leader is silent for so long. Returns how many were judged."""
+        """Judge what waits until the search ends, or its leader is silent for so long. Returns how many were judged."""
         judged, leader, heard = 0, None, time.monotonic()
         while True:
             attributes = self._study.user_attrs
@@ -171,7 +171,7 @@ class Trials:
             )
 
     def _work(self, judge: Evaluator) -> int:
-        """Evaluator what waits now, but for what others take; how many were judged."""
+        """Judge what waits now, but for what others take; how many were judged."""
         waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         return sum(self._judged(self._id_of(trial), _network(trial), judge) for trial in waiting)
 
