@@ -9,11 +9,12 @@ import sys
 from collections.abc import Container
 from typing import Any
 
-ANSWERED = (0, 3)
-"""Exit codes: done, and done with a file that is not its model."""
+DONE = (0,)
+EXPORTED = (0, 3)
+"""Exit codes of `edge export` that leave a file; of 3 it is not its model."""
 
 
-def edge(*words: str, threads: int | None = None, codes: Container[int] = ANSWERED) -> dict[str, Any]:
+def edge(*words: str, threads: int | None = None, codes: Container[int] = DONE) -> dict[str, Any]:
     """The document of `edge WORDS --json`, which shows its progress as it goes. Ends the benchmark at any other exit code."""
     environment = os.environ if threads is None else {**os.environ, "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "edge", *words, "--json"]

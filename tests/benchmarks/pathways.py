@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from edge_command import edge
+from edge_command import EXPORTED, edge
 
 from edge.models.m3vit_config import CHANNELS
 
@@ -24,7 +24,7 @@ TURNS = 3
 def exported(name: str, asked: argparse.Namespace, folder: Path, extra: Sequence[str] = ()) -> list[dict[str, Any]]:
     weights = () if asked.run is None else ("--weights", str(asked.run / "weights.safetensors"))
     words = ("export", name, "--target", asked.target, "--image-size", asked.image_size, "--out", str(folder))
-    return edge(*words, *weights, *extra)["artifacts"]
+    return edge(*words, *weights, *extra, codes=EXPORTED)["artifacts"]
 
 
 def main() -> None:

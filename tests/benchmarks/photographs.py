@@ -37,7 +37,8 @@ PHOTOGRAPHS: dict[str, tuple[Path, str]] = {
     "grass": (SKIMAGE / "grass.png", CC0),
     "gravel": (SKIMAGE / "gravel.png", CC0),
 }
-"""Where each is, and its licence by the documentation of `skimage.data` 0.26 and by scikit-learn's README of the folder."""
+"""Where each is, and its licence by the documentation of `skimage.data` 0.26 and by scikit-learn's README of the folder. They
+are as many as there are digits, so that both share their latency tables."""
 
 ROWS = 16
 """Blocks along the shorter side of a photograph."""

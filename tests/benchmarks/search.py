@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from edge_command import edge
+from edge_command import EXPORTED, edge
 
 from edge import plugins
 from edge.latency.bench import Effort, FileTime
@@ -139,7 +139,7 @@ def measured_ms(asked: argparse.Namespace, files: Sequence[Path]) -> dict[Path, 
 def exported(asked: argparse.Namespace, run: Path) -> dict[str, Any]:
     """The artifact of a trained network."""
     words = ("--target", asked.target, "--out", str(asked.out / "files" / run.name), "--force")
-    artifact: dict[str, Any] = edge("export", str(run), *words, threads=1)["artifacts"][0]
+    artifact: dict[str, Any] = edge("export", str(run), *words, threads=1, codes=EXPORTED)["artifacts"][0]
     return artifact
 
 
