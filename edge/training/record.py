@@ -73,7 +73,7 @@ class Record:
         path = self.folder / SETTINGS
         if path.exists() and any((self.folder / name).exists() for name in (CHECKPOINT, METRICS)):
             return self._require(settings, _settings(path))
-        if not path.exists() and self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        if not path.exists() and self.folder.exists() and (not self.folder.is_dir() or self._has_files()):
             raise UsageError(f"{self.folder} exists and is not a training run", hint="give another --out")
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
@@ -137,6 +137,10 @@ class Record:
         for name in (runfolder.WEIGHTS, runfolder.RECORD):
             for staging in self.folder.glob(f".{name}.*"):
                 shutil.rmtree(staging, ignore_errors=True)
+
+    def _has_files(self) -> bool:
+        """Whether there is more than a run leaves that was killed while it wrote its settings."""
+        return any(each.name != SETTINGS + PARTIAL for each in self.folder.iterdir())
 
     def _require(self, settings: Settings, found: Settings) -> None:
         for name in (*settings, *found):

@@ -61,6 +61,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         Record(tmp_path).claim(SETTINGS)
 
 
+def test_a_run_that_was_killed_while_it_wrote_its_settings_begins(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / f"settings.json{PARTIAL}").write_text("{")
+    Record(tmp_path / "run").claim(SETTINGS)
+    assert Record(tmp_path / "run").settings() == SETTINGS
+
+
 def test_damaged_settings_are_refused(record):
     record.save(checkpoint(1))
     (record.folder / "settings.json").write_text("{")
