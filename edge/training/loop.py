@@ -71,6 +71,13 @@ class Trainee:
             reason = str(error).partition("\n")[0]
             raise WeightsError(f"the checkpoint is not this network's: {reason}", hint="give another --out") from None
 
+    def resume(self, record: Record) -> tuple[EpochMetrics, ...]:
+        """Take up the last complete checkpoint of `record`; returns the epochs that it had, none where there is none."""
+        if (checkpoint := record.checkpoint()) is None:
+            return ()
+        self.load(checkpoint.states)
+        return checkpoint.history
+
     def leak(self, value: float) -> None:
         """Make the leaky activations of a deeply trained network linear by `value`, 0 to 1; others have none."""
         for network in (self.network, self.average.network):

@@ -71,10 +71,7 @@ def _train(
     trainee = Trainee(begun.network, lesson.recipe, group)
     if group.leads and lesson.unreadable:
         warn(_unreadable(lesson.unreadable))
-    before: History = ()
-    if (checkpoint := record.checkpoint()) is not None:
-        trainee.load(checkpoint.states)
-        before = checkpoint.history
+    before = trainee.resume(record)
     history = fit(trainee, lesson, before, record, group, watcher)
     if group.leads:
         save_weights(trainee.average.network, order.out / runfolder.WEIGHTS)
