@@ -15,36 +15,43 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 
+import torch
 from edge_command import edge
 from scipy.stats import kendalltau, spearmanr
 
 from edge import plugins
 from edge.models.point import reference, stem
+from edge.models.sources import resolve
+from edge.preprocess import Preprocess
+from edge.reference import ModelRequest
+from edge.search.evaluation import confidence
 from edge.search.lesson import judge, lesson
 from edge.search.order import SearchOrder
-from edge.search.pictures import search_pictures
+from edge.search.pictures import SearchPictures, search_pictures
 from edge.search.place import SUPERNET, Place
 from edge.search.sizes import sizes
 from edge.search.supernet_training import load
 from edge.search.trial import Evaluation
 from edge.space import SearchSpace
 from edge.spec import ModelSpec
+from edge.training.data import Dataset, decode, find
 
 Judgements = dict[ModelSpec, Evaluation]
 
-AT_ONCE = 2
+AT_ONCE, BATCH = 2, 128
 FEWEST = 12
 """Networks below which a correlation says too little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A network, the supernet's judgement on the validation pictures, and its own accuracy 0..1 on those held out."""
+    """A network, the supernet's judgement on the validation pictures, and what it knows of those held out after it learned
+    alone."""
 
     spec: ModelSpec
     params: int
     judged: Evaluation
-    alone: float
+    alone: Evaluation
 
 
 def drawn(space: SearchSpace, count: int, seed: int) -> list[ModelSpec]:
@@ -56,48 +63,68 @@ def drawn(space: SearchSpace, count: int, seed: int) -> list[ModelSpec]:
     return list(found)
 
 
-def judged(run: Path, order: SearchOrder, fingerprint: str, count: int, seed: int) -> tuple[SearchSpace, Judgements]:
-    """Random networks with the judgement of the supernet in `run`, told as the search told it."""
-    pictures = search_pictures(order.data, order.space, order.image_size, order.seed)
-    if pictures.fingerprint != fingerprint:
-        raise SystemExit(f"{order.data} is not what the search in {run} saw")
-    space = plugins.space(order.space, order.image_size, pictures.num_classes)
+def judged(
+    run: Path, space: SearchSpace, order: SearchOrder, pictures: SearchPictures, specs: Sequence[ModelSpec]
+) -> Judgements:
+    """What the supernet in `run` says of networks, told as the search told it."""
     asked = judge(load(space, run / SUPERNET), lesson(order, pictures), order.work.calibration)
-    return space, {spec: asked(spec) for spec in drawn(space, count, seed)}
+    return {spec: asked(spec) for spec in specs}
 
 
-def alone(spec: ModelSpec, order: SearchOrder, epochs: int, out: Path) -> float:
-    """The accuracy of a network that is trained from scratch, on the pictures that the search never saw."""
+def held_out(order: SearchOrder, preprocess: Preprocess) -> Dataset:
+    """The pictures that the search never saw."""
+    source = find(order.data, order.seed)
+    return decode(source.held_out, source.classes, preprocess)
+
+
+def trained(spec: ModelSpec, order: SearchOrder, epochs: int, out: Path) -> Path:
+    """The run folder of a network that is trained from scratch."""
     name = reference(spec)
-    words = ("--data", order.data, "--out", str(out / stem(name)), "--epochs", str(epochs))
+    run = out / stem(name)
+    words = ("--data", order.data, "--out", str(run), "--epochs", str(epochs))
     size = ("--image-size", "x".join(map(str, order.image_size)), "--seed", str(order.seed), "--workers", "1")
-    return float(edge("train", name, *words, *size, threads=1)["accuracy"])
+    edge("train", name, *words, *size, threads=1)
+    return run
+
+
+def examined(run: Path, unseen: Dataset, preprocess: Preprocess) -> Evaluation:
+    """How the trained network in `run` answers pictures that neither it nor the search has seen."""
+    network = resolve(ModelRequest(str(run))).module.eval()
+    pictures, labels = torch.from_numpy(preprocess.normalise(unseen.pictures)), torch.from_numpy(unseen.labels)
+    with torch.inference_mode():
+        logits = torch.cat([network(batch) for batch in pictures.split(BATCH)]).double()
+    return Evaluation((logits.argmax(1) == labels).double().mean().item(), confidence(logits, labels))
 
 
 def correlations(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Of what each network learns on its own with what might foretell it, by rank."""
-    truth = [row.alone for row in rows]
+    truths = {
+        "accuracy alone": [row.alone.accuracy for row in rows],
+        "confidence alone": [row.alone.confidence for row in rows],
+    }
     signs = {
         "supernet accuracy": [row.judged.accuracy for row in rows],
         "supernet confidence": [row.judged.confidence for row in rows],
         "parameters": [float(row.params) for row in rows],
     }
     return {
-        name: {
-            "spearman": float(spearmanr(values, truth).statistic),
-            "kendall": float(kendalltau(values, truth).statistic),
+        f"{name} with {truth}": {
+            "spearman": float(spearmanr(values, known).statistic),
+            "kendall": float(kendalltau(values, known).statistic),
         }
+        for truth, known in truths.items()
         for name, values in signs.items()
     }
 
 
 def report(rows: Sequence[Row]) -> None:
-    print(f"{'network':24}{'parameters':>11}{'supernet accuracy':>19}{'confidence':>12}{'alone':>9}")
-    for row in sorted(rows, key=lambda row: -row.alone):
-        name = stem(reference(row.spec))
-        print(f"{name:24}{row.params:11,}{row.judged.accuracy:19.2%}{row.judged.confidence:12.3f}{row.alone:9.2%}")
+    print(f"{'':24}{'':11}{'by the supernet':>22}{'alone':>22}")
+    print(f"{'network':24}{'parameters':>11}{'accuracy':>11}{'confidence':>11}{'accuracy':>11}{'confidence':>11}")
+    for row in sorted(rows, key=lambda row: -row.alone.accuracy):
+        shares = (row.judged.accuracy, row.judged.confidence, row.alone.accuracy, row.alone.confidence)
+        print(f"{stem(reference(row.spec)):24}{row.params:11,}" + "".join(f"{share:11.2%}" for share in shares))
     for name, each in correlations(rows).items():
-        print(f"{name:24} Spearman {each['spearman']:+.3f}, Kendall {each['kendall']:+.3f}, {len(rows)} networks")
+        print(f"{name:42} Spearman {each['spearman']:+.3f}, Kendall {each['kendall']:+.3f}, {len(rows)} networks")
 
 
 def main() -> None:
@@ -112,12 +139,17 @@ def main() -> None:
         raise SystemExit(f"{asked.networks} networks say too little: give {FEWEST} or more")
     out: Path = asked.out or asked.run / "alone"
     order, fingerprint = Place(asked.run, None, asked.run).claimed()
-    space, evaluations = judged(asked.run, order, fingerprint, asked.networks, asked.seed)
+    pictures = search_pictures(order.data, order.space, order.image_size, order.seed)
+    if pictures.fingerprint != fingerprint:
+        raise SystemExit(f"{order.data} is not what the search in {asked.run} saw")
+    space = plugins.space(order.space, order.image_size, pictures.num_classes)
+    evaluations = judged(asked.run, space, order, pictures, drawn(space, asked.networks, asked.seed))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        accuracies = list(pool.map(lambda spec: alone(spec, order, asked.epochs, out), evaluations))
+        runs = list(pool.map(lambda spec: trained(spec, order, asked.epochs, out), evaluations))
+    unseen = held_out(order, pictures.preprocess)
     rows = [
-        Row(spec, sizes(space, spec)[0], evaluation, accuracy)
-        for (spec, evaluation), accuracy in zip(evaluations.items(), accuracies, strict=True)
+        Row(spec, sizes(space, spec)[0], evaluation, examined(run, unseen, pictures.preprocess))
+        for (spec, evaluation), run in zip(evaluations.items(), runs, strict=True)
     ]
     report(rows)
     document = {
