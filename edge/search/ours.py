@@ -13,7 +13,10 @@ ALWAYS = (
         "What networks are judged by",
         "how likely they hold the right class, at their best temperature, on a fifth of the pictures",
     ),
-    ("Networks in a step of the supernet", "the largest, the smallest, and two at random or one and the mixture"),
+    (
+        "Networks in a step of the supernet",
+        "the largest, the smallest, and two at random or one and the mixture; half of those at random are scaled alike",
+    ),
 )
 MIXED = (
     ("Noise of the mixture", "true Gumbel noise; the paper's is uniform"),

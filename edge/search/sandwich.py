@@ -23,6 +23,9 @@ from edge.training.score import Score
 
 DRAWN = 2
 """Random networks in each step, as in the sandwich rule (US-Nets, arXiv 1903.05134); a mixture takes the place of one."""
+SCALED = 0.5
+"""How often a random network is scaled alike everywhere, as all of US-Nets are; in the others each choice is drawn on its own.
+Ours: choices that are drawn each on its own are hardly ever alike, and the supernet would know too little of such networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,10 @@ class Sandwich(Lesson[SandwichBatch]):
         labelled = self._pictures.batch(chosen, draw)
         random = Random(int(draw.integers(2**63)))
         count = DRAWN - 1 if self._space.mixed_choices else DRAWN
-        return SandwichBatch(labelled, (self._space.smallest(), *(self._space.draw(random) for _ in range(count))))
+        return SandwichBatch(labelled, (self._space.smallest(), *(self._drawn(random) for _ in range(count))))
+
+    def _drawn(self, random: Random) -> ModelSpec:
+        return self._space.uniform(random.random()) if random.random() < SCALED else self._space.draw(random)
 
     def batches(self, epoch: int, group: Group) -> Iterator[SandwichBatch]:
         cooled = temperature(epoch, self.recipe.epochs)

@@ -15,6 +15,7 @@ from edge.search import lesson as lesson_file
 from edge.search.lesson import judge
 from edge.search.mixing import COLDEST, HOTTEST, MixedSupernet
 from edge.search.sandwich import Sandwich, distribution
+from edge.search.uniform_networks import uniform_networks
 from edge.training.lesson import floats, normalised
 from edge.training.parallel import Group
 from tests.fakes.supernet_lesson import CLASSES, RECIPE, lesson
@@ -40,6 +41,15 @@ def test_the_smallest_network_is_in_every_step_beside_those_that_are_drawn(name,
     assert smallest == space.smallest()
     assert len(others) == drawn
     assert all(space.has(spec) for spec in others)
+
+
+def test_half_of_the_drawn_networks_are_scaled_alike_everywhere():
+    space = plugins.space("efficientvit", (32, 32), CLASSES)
+    taught = Sandwich(space, lesson(32, count=400), calibration=8)
+    drawn = [spec for step in specs(taught, 0, Group()) for spec in step[1:]]
+    scaled = {*uniform_networks(space)}
+    assert 0.4 < sum(spec in scaled for spec in drawn) / len(drawn) < 0.6
+    assert len({*drawn} & scaled) > len(scaled) / 2
 
 
 def test_an_epoch_draws_the_same_networks_again():
