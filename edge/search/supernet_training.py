@@ -15,7 +15,7 @@ from edge.training.classification import Classification
 from edge.training.loop import Leaky, Trainee, fit
 from edge.training.parallel import Group
 from edge.training.recipe import default_leak_epochs
-from edge.training.record import EpochMetrics, Record
+from edge.training.record import Record
 from edge.training.watch import Watcher
 
 
@@ -56,11 +56,7 @@ def load(space: SearchSpace, folder: Path) -> MixedSupernet:
 
 def _train(space: SearchSpace, lesson: Sandwich, record: Record, group: Group, watcher: Watcher) -> None:
     trainee = Trainee(MixedSupernet(space, lesson.seed), lesson.recipe, group)
-    before: tuple[EpochMetrics, ...] = ()
-    if (checkpoint := record.checkpoint()) is not None:
-        trainee.load(checkpoint.states)
-        before = checkpoint.history
-    history = fit(trainee, lesson, before, record, group, watcher)
+    history = fit(trainee, lesson, trainee.resume(record), record, group, watcher)
     if group.leads:
         record.write_metrics(history)
         save_weights(trainee.average.network, record.folder / runfolder.WEIGHTS)
