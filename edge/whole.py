@@ -29,6 +29,11 @@ def appearing(path: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def leftovers(path: Path) -> tuple[Path, ...]:
+    """What was left beside `path` by processes that were killed while they wrote it."""
+    return tuple(each for each in path.parent.iterdir() if each.name.startswith(f".{path.name}."))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path`, whole."""
     with appearing(path) as staged, staged.open("w", encoding="utf-8") as file:

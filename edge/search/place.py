@@ -41,7 +41,7 @@ class Place:
         """Make the folder, or take up the search in it. Raises `UsageError` when it holds something else."""
         path, asked = self.run / SETTINGS, {**order.settings(), PICTURES: pictures_sha256}
         if not path.exists():
-            if self.run.exists() and (not self.run.is_dir() or any(self.run.iterdir())):
+            if self.run.exists() and (not self.run.is_dir() or {*self.run.iterdir()} - {*whole.leftovers(path)}):
                 raise UsageError(f"{self.run} exists and is not a search", hint="give another --out")
             return whole.write_text(path, json.dumps(asked, indent=2) + "\n")
         found = _read(path)

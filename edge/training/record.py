@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Self
 
 import torch
 
-from edge import runfolder
+from edge import runfolder, whole
 from edge.errors import UsageError, WeightsError
 from edge.training.score import TaskMetric
 
@@ -135,7 +135,7 @@ class Record:
         for leftover in (CHECKPOINT, *(name + PARTIAL for name in (SETTINGS, METRICS, CHECKPOINT))):
             (self.folder / leftover).unlink(missing_ok=True)
         for name in (runfolder.WEIGHTS, runfolder.RECORD):
-            for staging in self.folder.glob(f".{name}.*"):
+            for staging in whole.leftovers(self.folder / name):
                 shutil.rmtree(staging, ignore_errors=True)
 
     def _has_files(self) -> bool:
