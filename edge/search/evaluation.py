@@ -38,17 +38,13 @@ class Judge:
     ) -> None:
         self._supernet = supernet
         moved = jitter(floats(validation.pictures), np.random.default_rng(0))
-        self._validation = _batches(normalised(moved, preprocess))
-        self._calibration = _batches(torch.from_numpy(preprocess.normalise(calibration)))
+        self._validation = batches(normalised(moved, preprocess))
+        self._calibration = batches(torch.from_numpy(preprocess.normalise(calibration)))
         self._labels = torch.from_numpy(validation.labels)
 
     def __call__(self, spec: ModelSpec) -> Evaluation:
         """Raises `UsageError` for no point of the supernet's space."""
-        network = self.calibrated(spec)
-        with torch.inference_mode():
-            logits = torch.cat([network(batch) for batch in self._validation]).double()
-        right = logits.argmax(1) == self._labels
-        return Evaluation(right.double().mean().item(), confidence(logits, self._labels))
+        return evaluated(self.calibrated(spec), self._validation, self._labels)
 
     def calibrated(self, spec: ModelSpec) -> nn.Module:
         """The network itself, with weights and batch norms of its own, in inference mode. Raises `UsageError`."""
@@ -76,6 +72,14 @@ def calibrate(network: nn.Module, batches: tuple[Tensor, ...]) -> None:
         norm.eval()
 
 
+def evaluated(network: nn.Module, batches: tuple[Tensor, ...], labels: Tensor) -> Evaluation:
+    """How a network in inference mode answers pictures (B, 3, H, W) of these class numbers, (N,) in all."""
+    with torch.inference_mode():
+        logits = torch.cat([network(batch) for batch in batches]).double()
+    right = logits.argmax(1) == labels
+    return Evaluation(right.double().mean().item(), confidence(logits, labels))
+
+
 def confidence(logits: Tensor, labels: Tensor) -> float:
     """The geometric mean of the right class's probability, softmax(logits / T), at the T of 1/8 to 8 that makes it largest.
 
@@ -90,7 +94,7 @@ def confidence(logits: Tensor, labels: Tensor) -> float:
     return math.exp(-float(found.fun))
 
 
-def _batches(normalised: Tensor) -> tuple[Tensor, ...]:
+def batches(normalised: Tensor) -> tuple[Tensor, ...]:
     """Pictures (N, 3, H, W) as the network takes them, in batches of nearly the same size."""
     parts = normalised.tensor_split(math.ceil(len(normalised) / BATCH))
     return tuple(part.contiguous(memory_format=torch.channels_last) for part in parts)

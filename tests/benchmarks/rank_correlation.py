@@ -24,7 +24,7 @@ from edge.models.point import reference, stem
 from edge.models.sources import resolve
 from edge.preprocess import Preprocess
 from edge.reference import ModelRequest
-from edge.search.evaluation import confidence
+from edge.search.evaluation import batches, evaluated
 from edge.search.lesson import judge, lesson
 from edge.search.order import SearchOrder
 from edge.search.pictures import SearchPictures, search_pictures
@@ -38,7 +38,7 @@ from edge.training.data import Dataset, decode, find
 
 Judgements = dict[ModelSpec, Evaluation]
 
-AT_ONCE, BATCH = 2, 128
+AT_ONCE = 2
 FEWEST = 12
 """Networks below which a correlation says too little."""
 
@@ -89,11 +89,8 @@ def trained(spec: ModelSpec, order: SearchOrder, epochs: int, out: Path) -> Path
 
 def examined(run: Path, unseen: Dataset, preprocess: Preprocess) -> Evaluation:
     """How the trained network in `run` answers pictures that neither it nor the search has seen."""
-    network = resolve(ModelRequest(str(run))).module.eval()
-    pictures, labels = torch.from_numpy(preprocess.normalise(unseen.pictures)), torch.from_numpy(unseen.labels)
-    with torch.inference_mode():
-        logits = torch.cat([network(batch) for batch in pictures.split(BATCH)]).double()
-    return Evaluation((logits.argmax(1) == labels).double().mean().item(), confidence(logits, labels))
+    pictures = batches(torch.from_numpy(preprocess.normalise(unseen.pictures)))
+    return evaluated(resolve(ModelRequest(str(run))).module.eval(), pictures, torch.from_numpy(unseen.labels))
 
 
 def correlations(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
