@@ -13,7 +13,7 @@ demo: $(READY)  ## train a small network on real digits, export it everywhere, v
 	$(BIN)/edge demo --out demo
 
 test: $(READY)  ## every test that needs no phone
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 device-tools:  ## Debian's adb, qemu, compilers, browser, ssh and PostgreSQL, without which tests that need them are skipped (as root)
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
