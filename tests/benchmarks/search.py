@@ -28,7 +28,7 @@ from edge.latency.check import CLOSE
 from edge.latency.tag import Setup
 from edge.measurement import Measurement
 from edge.models.point import reference, stem
-from edge.search.latencies import TABLE, latencies, reachable
+from edge.search.latencies import TABLE, Latencies, latencies, reachable
 from edge.search.story import WITHIN
 from edge.search.uniform_networks import uniform_networks
 from edge.spec import ModelSpec, Precision
@@ -97,8 +97,8 @@ def budgets(asked: argparse.Namespace) -> dict[str, ModelSpec]:
 def _uniform_ms(asked: argparse.Namespace) -> dict[ModelSpec, float]:
     """Networks between the smallest and the largest uniform one, evenly spaced among all there are, with their times in ms.
 
-    A time above what the table says of the largest network is no budget, so those that come near to that make way for smaller
-    ones.
+    They make way for their neighbours where a search would refuse the budget or give up at it: near what the table says of the
+    largest network, and where a network takes so little that what the table is off by is more than a search allows.
     """
     size, classes = (asked.size, asked.size), len(find(asked.data, 0).classes)
     space = plugins.space(asked.space, size, classes)
@@ -108,13 +108,21 @@ def _uniform_ms(asked: argparse.Namespace) -> dict[ModelSpec, float]:
     setup = Setup.of(space, asked.device, asked.target, Precision.FP32, threads=1)
     with latencies(space, setup, asked.out, Effort(), asked.out / "bench.log", print, table=asked.table) as timed:
         _, largest_ms = reachable(timed)
-        budgets = sum(ms * (1 + CLOSE) < largest_ms for ms in timed.predict_ms(every))
-        last = [budgets - BUDGETS + number for number in range(BUDGETS)]
-        chosen = [
-            every[min(round((number + 1) * (len(every) - 1) / (BUDGETS + 1)), last[number])]
-            for number in range(BUDGETS)
-        ]
+        predicted = timed.predict_ms(every)
+        first = sum(ms * CLOSE < _off_ms(timed) for ms in predicted)
+        end = sum(ms * (1 + CLOSE) < largest_ms for ms in predicted)
+        if end - first < BUDGETS:
+            raise SystemExit(f"only {end - first} uniform networks of {asked.space} make budgets on this device")
+        evenly = [round(place * (len(every) - 1) / (BUDGETS + 1)) for place in range(1, BUDGETS + 1)]
+        kept = [min(max(at, first + nth), end - BUDGETS + nth) for nth, at in enumerate(evenly)]
+        chosen = [every[at] for at in kept]
         return dict(zip(chosen, timed.measure_ms(chosen), strict=True))
+
+
+def _off_ms(timed: Latencies) -> float:
+    """By how much the table is off, at most, on the networks from which it learned its intercept."""
+    whole = {spec: network.ms for spec, network in timed.table.networks().items()}
+    return max(abs(whole[spec] - ms) for spec, ms in zip(whole, timed.predict_ms([*whole]), strict=True))
 
 
 def searched(asked: argparse.Namespace, limits: Sequence[str]) -> dict[str, ModelSpec]:
