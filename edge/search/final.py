@@ -26,7 +26,7 @@ from edge.training.recipe import TrainingRecipe
 from edge.training.run import Warn, train
 from edge.training.watch import Watcher
 
-FINISHED, EXPORTS = "finished.json", "exports"
+FINISHED, EXPORTS, TEACHER = "finished.json", "exports", "teacher"
 """What is kept in the search's folder, beside a folder for each network."""
 AT_ONCE, MOST = 3, 9
 """Networks that are timed whole together, and at most for one budget: the table is within a few per cent, so one of the first
@@ -52,8 +52,9 @@ class Finishing:
     """How networks are trained and exported: all the same way.
 
     `preprocess` is how the supernet took its pictures. `weights` gives the file in which a network's training starts, None
-    from scratch; it must be the same file every time. `leak_epochs` as in a `TrainingOrder`: 0 where the activations of those
-    weights are linear already. `workers` are threads that decode pictures.
+    from scratch; it must be the same file every time. `teacher` is the network that the others learn from, after it has
+    learned on as they do: as the supernet leaves it, any of them would soon be better than it. `leak_epochs` as in a
+    `TrainingOrder`: 0 where the activations of those weights are linear already. `workers` are threads that decode pictures.
     """
 
     run: Path
@@ -64,24 +65,22 @@ class Finishing:
     logs: Path
     seed: int = 0
     weights: Callable[[ModelSpec], Path] | None = None
-    teacher: ModelRequest | None = None
+    teacher: ModelSpec | None = None
     leak_epochs: int | None = None
     workers: int = 1
 
-    def order(self, pick: Pick) -> TrainingOrder:
-        """What `edge train` would be asked for."""
+    def order(self, spec: ModelSpec, name: str, teacher: ModelRequest | None) -> TrainingOrder:
+        """What `edge train` would be asked for, to train a network into the folder `name`."""
         taken = self.preprocess
         request = ModelRequest(
-            point.reference(pick.trial.spec),
-            weights=None if self.weights is None else self.weights(pick.trial.spec),
+            point.reference(spec),
+            weights=None if self.weights is None else self.weights(spec),
             image_size=(taken.height, taken.width),
             mean=taken.mean,
             std=taken.std,
             seed=self.seed,
         )
-        return TrainingOrder(
-            request, self.data, self.run / pick.name, self.recipe, self.leak_epochs, self.teacher, self.workers
-        )
+        return TrainingOrder(request, self.data, self.run / name, self.recipe, self.leak_epochs, teacher, self.workers)
 
 
 def chosen(trials: Iterable[Trial], budget: Budget, latencies: Latencies) -> Trial | None:
@@ -118,9 +117,11 @@ def finish(
     known = _read(how.run / FINISHED)
     if [(each.name, each.spec) for each in known] == [(pick.name, pick.trial.spec) for pick in picks]:
         return known
+    teacher = _taught(how, watcher, warn)
     firsts = {pick.trial.spec: pick for pick in reversed(picks)}
     accuracies = {
-        spec: _trained(firsts[spec], how, watcher, warn) for spec in dict.fromkeys(p.trial.spec for p in picks)
+        spec: _trained(how.order(spec, firsts[spec].name, teacher), watcher, warn)
+        for spec in dict.fromkeys(pick.trial.spec for pick in picks)
     }
     exported = {spec: _exported(how.run / firsts[spec].name, how) for spec in accuracies}
     times = latencies.measure_files({spec: file for spec, (file, _) in exported.items()})
@@ -135,11 +136,19 @@ def finish(
     return found
 
 
-def _trained(pick: Pick, how: Finishing, watcher: Watcher, warn: Warn) -> float:
+def _taught(how: Finishing, watcher: Watcher, warn: Warn) -> ModelRequest | None:
+    """The teacher, once it has learned itself."""
+    if how.teacher is None:
+        return None
+    _trained(how.order(how.teacher, TEACHER, None), watcher, warn)
+    return ModelRequest(str(how.run / TEACHER))
+
+
+def _trained(order: TrainingOrder, watcher: Watcher, warn: Warn) -> float:
     """The share of held-out pictures that the trained network answers right."""
-    last = train(how.order(pick), watcher, warn).history[-1]
+    last = train(order, watcher, warn).history[-1]
     if last.accuracy is None:
-        raise UsageError(f"{how.data} has no classes", hint="a search takes labelled pictures")
+        raise UsageError(f"{order.data} has no classes", hint="a search takes labelled pictures")
     return last.accuracy
 
 

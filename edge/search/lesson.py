@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from edge.search.evaluation import Judge
@@ -27,8 +29,14 @@ def lesson(order: SearchOrder, pictures: SearchPictures) -> Classification:
 
 
 def recipe(epochs: int) -> TrainingRecipe:
-    """That of `edge train`, for the supernet and for the networks that were found."""
+    """That of `edge train`, for the supernet and for networks that learn from scratch."""
     return TrainingRecipe(epochs=epochs, warmup_epochs=default_warmup_epochs(epochs))
+
+
+def fine_tuning(epochs: int) -> TrainingRecipe:
+    """For networks that begin with the supernet's weights: at half the rate, so that they keep more of what they know."""
+    usual = recipe(epochs)
+    return replace(usual, lr=usual.lr / 2)
 
 
 def judge(supernet: Supernet, pictures: Classification, calibration: int) -> Judge:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge.search.mixing import COLDEST, HOTTEST
+from edge.search.order import Finish
 from edge.search.story import Story
 
 ALWAYS = (
@@ -30,8 +31,19 @@ PATH = (
         "after every few actions the whole network is timed beside one that was timed for the table",
     ),
 )
+FINETUNED = (
+    (
+        "Teacher of the networks found",
+        "the supernet's largest, after it has learned on alone; as the supernet leaves it, small ones soon know more",
+    ),
+)
 
 
 def choices(story: Story) -> tuple[tuple[str, str], ...]:
     """Question and answer, of what this search did."""
-    return (*ALWAYS, *(MIXED if story.importance else ()), *(PATH if story.steps else ()))
+    return (
+        *ALWAYS,
+        *(MIXED if story.importance else ()),
+        *(PATH if story.steps else ()),
+        *(FINETUNED if story.finish == Finish.FINETUNE else ()),
+    )

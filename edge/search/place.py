@@ -13,9 +13,7 @@ from edge.search import storage as storages
 from edge.search.order import SearchOrder
 from edge.search.story import SETTINGS
 
-TRIALS, SPENT, SUPERNET, LENT, LARGEST, PAGE = (
-    "trials.sqlite", "seconds.json", "supernet", "lent", "largest.safetensors", "search.html",
-)  # fmt: skip
+TRIALS, SPENT, SUPERNET, LENT, PAGE = "trials.sqlite", "seconds.json", "supernet", "lent", "search.html"
 """Beside settings, latencies, the story and the networks: `lent` has the weights in which fine-tuning starts."""
 PICTURES = "pictures_sha256"
 STORAGE_VARIABLE = "EDGE_STORAGE"

@@ -14,7 +14,6 @@ from edge.latency.bench import Effort as Timing
 from edge.latency.tag import Setup
 from edge.models import point
 from edge.models.weights import save_weights
-from edge.reference import ModelRequest
 from edge.search import story as stories
 from edge.search.budget import Budget
 from edge.search.crew import crew, one_thread
@@ -22,12 +21,12 @@ from edge.search.evaluation import Judge
 from edge.search.final import Finishing, Pick, chosen, finish, largest_uniform
 from edge.search.lab import Workbench
 from edge.search.latencies import Latencies, latencies, reachable, resolve
-from edge.search.lesson import judge, lesson, recipe
+from edge.search.lesson import fine_tuning, judge, lesson, recipe
 from edge.search.mixing import MixedSupernet
 from edge.search.order import Finish, SearchOrder
 from edge.search.page import render
 from edge.search.pictures import SearchPictures, search_pictures
-from edge.search.place import LARGEST, LENT, PAGE, SUPERNET, Place
+from edge.search.place import LENT, PAGE, SUPERNET, Place
 from edge.search.sizes import require_room
 from edge.search.story import Anchor, Finished, Role, Story
 from edge.search.strategy import Strategy
@@ -232,38 +231,27 @@ def _finished(
 
 
 def _finishing(desk: _Desk, asked: Judge) -> Finishing:
-    order, taken = desk.order, desk.pictures.preprocess
-    largest = desk.space.largest()
-    teacher = ModelRequest(
-        point.reference(largest),
-        weights=_lent(asked, largest, desk.place.run / LARGEST),
-        image_size=order.image_size,
-        mean=taken.mean,
-        std=taken.std,
-    )
+    order, largest = desk.order, desk.space.largest()
     finetunes = order.finish is Finish.FINETUNE
     leaks = isinstance(desk.space.build(largest), Leaky)
     return Finishing(
         run=desk.place.run,
         data=order.data,
-        recipe=recipe(order.work.final_epochs),
+        recipe=(fine_tuning if finetunes else recipe)(order.work.final_epochs),
         target=Recipe(order.target, order.precision),
-        preprocess=taken,
+        preprocess=desk.pictures.preprocess,
         logs=desk.place.logs,
         seed=order.seed,
-        weights=(
-            lambda spec: _lent(asked, spec, desk.place.run / LENT / f"{point.stem(point.reference(spec))}.safetensors")
-        )
-        if finetunes
-        else None,
-        teacher=teacher if finetunes else None,
+        weights=(lambda spec: _lent(asked, spec, desk.place.run / LENT)) if finetunes else None,
+        teacher=largest if finetunes else None,
         leak_epochs=0 if finetunes and leaks else None,
         workers=desk.place.workers,
     )
 
 
-def _lent(asked: Judge, spec: ModelSpec, path: Path) -> Path:
+def _lent(asked: Judge, spec: ModelSpec, folder: Path) -> Path:
     """The file with a network's weights as the supernet lends them, its batch norms calibrated."""
+    path = folder / f"{point.stem(point.reference(spec))}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         save_weights(asked.calibrated(spec), path)

@@ -108,7 +108,13 @@ def test_a_search_that_is_killed_again_and_again_ends_where_one_that_is_not_does
     given = (*TINY, "--device", f"table:{table}")
     document(*given, "--out", tmp_path / "whole")
     killed = tmp_path / "killed"
-    for moment in ("supernet/checkpoint.pt", "trials.sqlite", "measured.json", "best-60%/settings.json"):
+    for moment in (
+        "supernet/checkpoint.pt",
+        "trials.sqlite",
+        "measured.json",
+        "teacher/settings.json",
+        "best-60%/settings.json",
+    ):
         kill_once_it_has(killed / moment, *given, "--out", killed)
     document(*given, "--out", killed)
     whole_story, other = read(tmp_path / "whole"), read(killed)

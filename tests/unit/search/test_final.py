@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import UsageError
+from edge.errors import ConversionError, UsageError
 from edge.measurement import Source
 from edge.models import point
 from edge.preprocess import Preprocess
+from edge.reference import ModelRequest
 from edge.search import final
 from edge.search.budget import Budget
 from edge.search.final import AT_ONCE, MOST, Finishing, Pick, chosen, finish, largest_uniform
@@ -19,6 +20,8 @@ from edge.search.story import Finished, Role
 from edge.search.trial import Evaluation, Trial
 from edge.spec import ModelSpec, Recipe
 from edge.training.recipe import TrainingRecipe
+from edge.training.record import EpochMetrics
+from edge.training.run import TrainingReport
 from edge.training.watch import Watcher
 
 BUDGET = Budget("2.0ms", 2.0)
@@ -89,7 +92,7 @@ def how(tmp_path):
 
 def test_all_are_trained_by_one_recipe_from_their_own_points(how):
     picks = [Pick(role, BUDGET, trial(number)) for number, role in enumerate(Role)]
-    orders = [how.order(pick) for pick in picks]
+    orders = [how.order(pick.trial.spec, pick.name, None) for pick in picks]
     assert [order.out.name for order in orders] == ["best-2.0ms", "uniform-2.0ms"]
     assert [point.spec_of(order.request.reference) for order in orders] == [pick.trial.spec for pick in picks]
     for order in orders:
@@ -99,7 +102,28 @@ def test_all_are_trained_by_one_recipe_from_their_own_points(how):
 
 def test_fine_tuning_starts_from_the_weights_of_that_very_network(how):
     how = replace(how, weights=lambda spec: Path(f"{spec.choices['number']}.safetensors"))
-    assert how.order(Pick(Role.BEST, BUDGET, trial(4))).request.weights == Path("4.safetensors")
+    assert how.order(trial(4).spec, "best", None).request.weights == Path("4.safetensors")
+
+
+def test_the_teacher_learns_on_before_the_others_learn_from_it(how, monkeypatch):
+    orders = []
+
+    def train(order, *_):
+        orders.append(order)
+        return TrainingReport(order.out, (EpochMetrics(1, 0.5, 0.25, 0.1, 1.0),), 1, leads=True)
+
+    def export(*_):
+        raise ConversionError("as far as this test goes")
+
+    monkeypatch.setattr(final, "train", train)
+    monkeypatch.setattr(final, "export", export)
+    picks = [Pick(role, BUDGET, trial(number)) for number, role in enumerate(Role)]
+    with pytest.raises(ConversionError):
+        finish(picks, replace(how, teacher=trial(9).spec), None, Watcher(), print)
+    teacher, *others = orders
+    assert (point.spec_of(teacher.request.reference), teacher.teacher) == (trial(9).spec, None)
+    assert [order.out.name for order in others] == [pick.name for pick in picks]
+    assert {order.teacher for order in others} == {ModelRequest(str(teacher.out))}
 
 
 def finished(pick):
@@ -121,5 +145,5 @@ def test_a_record_that_was_changed_by_hand_is_refused(how):
 
 
 def test_activations_that_are_linear_already_stay_so(how):
-    assert how.order(Pick(Role.BEST, BUDGET, trial(4))).leak_epochs is None
-    assert replace(how, leak_epochs=0).order(Pick(Role.BEST, BUDGET, trial(4))).leak_epochs == 0
+    assert how.order(trial(4).spec, "best", None).leak_epochs is None
+    assert replace(how, leak_epochs=0).order(trial(4).spec, "best", None).leak_epochs == 0
