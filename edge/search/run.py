@@ -183,7 +183,7 @@ def _told(
         trials.finish()
     story = replace(
         story, steps=steps, trials=lab.tried, uniform=uniform, members=members, removal=removal,
-        evaluations_per_minute=lab.evaluations_per_minute,
+        evaluations_per_minute=lab.evaluations_per_minute or _rate_before(desk.place.run),
     )  # fmt: skip
     _publish(desk, story, timed)
     with desk.phase(Phase.FINAL):
@@ -191,6 +191,14 @@ def _told(
     story = replace(story, finished=finished)
     _publish(desk, story, timed)
     return story
+
+
+def _rate_before(run: Path) -> float | None:
+    """How many networks were tried a minute when this search last told its story, for now there may be none left to try."""
+    try:
+        return stories.read(run).evaluations_per_minute
+    except UsageError:  # no story yet, or one that will be written anew
+        return None
 
 
 def _uniform(lab: Workbench) -> tuple[tuple[float, Trial], ...]:

@@ -82,6 +82,7 @@ def test_the_same_command_finds_the_search_finished(told: dict[str, Any], run: P
     again = document(*TINY, "--out", run)
     assert again["best"] == told["best"]
     assert again["baselines"] == told["baselines"]
+    assert again["evaluations_per_minute"] == told["evaluations_per_minute"] > 0
 
 
 def test_the_page_stands_alone_and_the_story_is_told_as_text(told: dict[str, Any], run: Path) -> None:
