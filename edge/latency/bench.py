@@ -45,7 +45,7 @@ class Effort:
     passes: int = 3
     turns: int = 200
     more_rounds: int = 4
-    """At most, of those files whose least time in one round no other round confirms."""
+    """At most, while a file's least time is confirmed by no other round; of all files, so that all get the same chances."""
     plan: TimingPlan = field(default_factory=lambda: TimingPlan(warmup=3, runs=25, budget_s=0.25))
 
 
@@ -100,8 +100,8 @@ class Bench:
         rounds: dict[Name, list[FileTime]] = {name: [] for name in wanted}
         random = Random(seed)
         for number in range(self.effort.rounds + self.effort.more_rounds):
-            if number >= self.effort.rounds:
-                wanted = [name for name in wanted if not _confirmed(rounds[name])]
+            if number >= self.effort.rounds and all(map(_confirmed, rounds.values())):
+                break
             random.shuffle(wanted)  # what stands before a file, or at the end of a round, changes
             for name, time in self._round({name: files[name] for name in wanted}).items():
                 rounds[name].append(time)

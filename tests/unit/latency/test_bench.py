@@ -42,6 +42,17 @@ class Restless(Device):
         return tuple((measurement((ms,)),) * passes for _ in paths)
 
 
+class RestlessForOne(Restless):
+    """Quiet in its third and fourth round for one file, busy all the time for the others."""
+
+    def time_in_turns(self, paths, plan, *, passes, log):
+        several = super().time_in_turns(paths, plan, passes=passes, log=log)
+        return tuple(
+            found if path.name == "0.tflite" else (measurement((BUSY,)),) * passes
+            for path, found in zip(paths, several, strict=True)
+        )
+
+
 class Clockwork(Device):
     """Remembers the order of timings; its runtime may change on the way."""
 
@@ -105,6 +116,14 @@ def test_a_least_time_that_no_other_round_confirms_is_timed_again(timed):
     times = timed(device, rounds=3, passes=1, turns=1)
     assert device.rounds == [2, 2, 2, 2]
     assert [time.ms for time in times.values()] == [QUIET, QUIET]
+
+
+def test_what_one_file_needs_to_be_confirmed_is_timed_of_all_in_turns(timed):
+    device = RestlessForOne()
+    times = timed(device, rounds=3, passes=1, turns=1)
+    assert device.rounds == [2, 2, 2, 2]
+    assert [len(time.passes) for time in times.values()] == [4, 4]
+    assert [time.ms for time in times.values()] == [QUIET, BUSY]
 
 
 def test_an_interruption_ends_the_converters(monkeypatch, tmp_path):
