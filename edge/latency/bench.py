@@ -67,6 +67,10 @@ class FileTime:
     def samples_ms(self) -> list[list[float]]:
         return [list(each.samples_ms) for each in self.passes]
 
+    def network(self, scale: float = 1.0) -> Timed:
+        """Of a file that holds a whole network, its time multiplied by `scale`."""
+        return Timed(self.ms * scale, self.passes[0].source, now(), {"network": self.samples_ms})
+
 
 @dataclass(frozen=True, slots=True)
 class Captured:
@@ -186,13 +190,6 @@ def _confirmed(rounds: Sequence[FileTime]) -> bool:
     """Whether two rounds agree on the least time: one alone may be all the quiet there was, or none."""
     least = sorted(time.ms for time in rounds)[:2]
     return least[-1] <= (1 + AGREE) * least[0]
-
-
-def timed_by(weights: Mapping[Piece, float], files: Mapping[Piece, FileTime]) -> Timed:
-    """The weighted sum of files' times, with every sample of those files."""
-    ms = sum(weight * files[piece].ms for piece, weight in weights.items())
-    samples = {name(piece): files[piece].samples_ms for piece in weights}
-    return Timed(ms, files[next(iter(weights))].passes[0].source, now(), samples)
 
 
 def name(piece: Piece) -> str:

@@ -1,4 +1,4 @@
-"""Builds a latency table: measures the blocks that it does not have, a few at a time, then the intercept."""
+"""Builds a latency table: measures whole networks for its intercept and scale, then the blocks that it lacks, a few at a time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
-from edge.latency.bench import Bench, Progress, now, timed_by
+from edge.latency.bench import Bench, Progress
+from edge.latency.pace import timed
 from edge.latency.pieces import terms
-from edge.latency.table import LatencyTable, Timed
+from edge.latency.table import LatencyTable
 
 if TYPE_CHECKING:
     from edge.space import Block, SearchSpace
@@ -29,34 +30,37 @@ def drawn(space: SearchSpace, count: int) -> tuple[ModelSpec, ...]:
 
 
 def build(bench: Bench, table: LatencyTable, blocks: Iterable[Block], progress: Progress) -> None:
-    """Measure what `table` lacks of `blocks`, then networks for its intercept. Raises what exporters and devices raise.
+    """Measure what `table` lacks of whole networks, and of `blocks` and theirs. Raises what exporters and devices raise.
 
+    The networks come first and set the scale of all that follows: a device may be slower an hour later, or for a moment.
     Blocks that are there are left alone, so a build that was killed goes on where it was.
     """
-    missing = table.missing(blocks)
+    known = table.networks()
+    networks = {spec: bench.space.blocks(spec) for spec in drawn(bench.space, INTERCEPT_NETWORKS)}
+    if wanted := [spec for spec in networks if spec not in known]:
+        progress(f"{len(wanted)} whole networks for the intercept")
+        times = timed(bench, table, wanted)
+        for spec in wanted:
+            table.put_network(spec, networks[spec], times.network(spec))
+    missing = table.missing((*blocks, *(block for each in networks.values() for block in each)))
     for done, some in _portions(missing):
         progress(f"block {done + 1} to {done + len(some)} of {len(missing)}")
         _measure(bench, table, some)
-    known = table.networks()
-    if wanted := [spec for spec in dict.fromkeys(drawn(bench.space, INTERCEPT_NETWORKS)) if spec not in known]:
-        progress(f"{len(wanted)} whole networks for the intercept")
-        _measure_networks(bench, table, wanted)
+
+
+def is_built(space: SearchSpace, table: LatencyTable) -> bool:
+    """Whether `table` has all that its intercept depends on; until then a prediction could still change."""
+    networks = {*drawn(space, INTERCEPT_NETWORKS)}
+    return networks <= {*table.networks()} and not table.missing(
+        block for spec in networks for block in space.blocks(spec)
+    )
 
 
 def _measure(bench: Bench, table: LatencyTable, blocks: Sequence[Block]) -> None:
     weights = {block: terms(block, bench.space) for block in blocks}
-    times = bench.time(piece for pieces in weights.values() for piece in pieces)
+    times = timed(bench, table, (piece for pieces in weights.values() for piece in pieces))
     for block in blocks:
-        table.put_block(block, timed_by(weights[block], times))
-
-
-def _measure_networks(bench: Bench, table: LatencyTable, specs: Sequence[ModelSpec]) -> None:
-    blocks = {spec: bench.space.blocks(spec) for spec in specs}
-    if absent := table.missing(block for each in blocks.values() for block in each):
-        _measure(bench, table, absent)
-    for spec, time in bench.time(specs).items():
-        timed = Timed(time.ms, time.passes[0].source, now(), {"network": time.samples_ms})
-        table.put_network(spec, blocks[spec], timed)
+        table.put_block(block, times.block(weights[block]))
 
 
 def _portions(blocks: Sequence[Block]) -> Iterator[tuple[int, tuple[Block, ...]]]:

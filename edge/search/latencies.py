@@ -12,9 +12,10 @@ from pathlib import Path
 
 from edge import whole
 from edge.errors import DeviceError, UsageError
-from edge.latency.bench import Bench, Effort, FileTime, Progress, now
-from edge.latency.build import INTERCEPT_NETWORKS, build, drawn
+from edge.latency.bench import Bench, Effort, Progress
+from edge.latency.build import build, is_built
 from edge.latency.check import CLOSE
+from edge.latency.pace import timed
 from edge.latency.start import bench_for, bench_of
 from edge.latency.table import LatencyTable, Timed
 from edge.latency.tag import Setup
@@ -61,8 +62,6 @@ class Latencies:
     def measure_ms(self, specs: Sequence[ModelSpec]) -> tuple[float, ...]:
         """The time of each network as a whole, exported with random weights, on the scale of the table's own networks.
 
-        Those not known yet are timed in turns with one of these, and its change since then is taken out of their times.
-
         Raises `UsageError` for no point of the space, and what exporters and devices raise.
         """
         for spec in specs:
@@ -70,7 +69,7 @@ class Latencies:
         if absent := [spec for spec in dict.fromkeys(specs) if spec not in self.measured]:
             self._progress(f"whole networks timed: {len(absent)}")
             self.measured.update(self._timed(absent))
-            rows = [{**spec.fields(), **asdict(timed)} for spec, timed in self.measured.items()]
+            rows = [{**spec.fields(), **asdict(found)} for spec, found in self.measured.items()]
             whole.write_text(self._memory, json.dumps(rows) + "\n")
         return tuple(self.measured[spec].ms for spec in specs)
 
@@ -78,21 +77,16 @@ class Latencies:
         """The time of each network's own file, all timed in turns; this is not remembered. Raises what devices raise."""
         with _nothing_lost():
             times = self._bench.time_files(files)
-        return {spec: _whole(time) for spec, time in times.items()}
+        return {spec: time.network() for spec, time in times.items()}
 
     def _timed(self, specs: Sequence[ModelSpec]) -> dict[ModelSpec, Timed]:
-        """Each network whole, on the scale of the table: networks that were timed whole for it take their turns beside them.
-
-        So a device that is slower today does not look like a table that is wrong. What is far from its prediction all the
-        same is timed once more, with the passes of both times: other work on the device only adds time.
-        """
-        yardsticks = self._yardsticks()
+        """Each network whole. What is far from its prediction is timed once more, with the passes of both times: other work
+        on the device only adds time."""
         with _nothing_lost():
-            times = self._bench.time((*specs, *yardsticks))
-            if far := [spec for spec in specs if self._is_far(spec, times[spec].ms * _scale(times, yardsticks, spec))]:
-                for spec, time in self._bench.time((*far, *yardsticks), seed=1).items():
-                    times[spec] = FileTime((*times[spec].passes, *time.passes))
-        return {spec: _whole(times[spec], _scale(times, yardsticks, spec)) for spec in specs}
+            times = timed(self._bench, self.table, specs)
+            if far := [spec for spec in specs if self._is_far(spec, times.network(spec).ms)]:
+                times = times.with_passes_of(timed(self._bench, self.table, far, seed=1))
+        return {spec: times.network(spec) for spec in specs}
 
     def _is_far(self, spec: ModelSpec, ms: float) -> bool:
         """Whether the table, where it knows the network, says something else."""
@@ -100,19 +94,12 @@ class Latencies:
         known = self._is_built() and not self.table.missing(blocks)
         return known and abs(self.table.predict_ms(blocks) / ms - 1) > CLOSE
 
-    def _yardsticks(self) -> dict[ModelSpec, float]:
-        """The fastest and the slowest network of the table's intercept, with the ms that they took then."""
-        timed = {spec: timed.ms for spec, timed in self.table.networks().items()}
-        ends = sorted(timed, key=lambda spec: timed[spec])
-        return {spec: timed[spec] for spec in (*ends[:1], *ends[-1:])}
-
     @cached_property
     def _bench(self) -> Bench:
         return self._open_bench()
 
     def _is_built(self) -> bool:
-        """Whether all networks of the intercept were timed; until then a prediction could still change."""
-        self._built = self._built or {*drawn(self.space, INTERCEPT_NETWORKS)} <= {*self.table.networks()}
+        self._built = self._built or is_built(self.space, self.table)
         return self._built
 
     @cached_property
@@ -122,25 +109,12 @@ class Latencies:
             return {}
         try:
             rows = json.loads(self._memory.read_text(encoding="utf-8"))
-            return {ModelSpec(row["space"], row["choices"]): _timed(**row) for row in rows}
+            return {ModelSpec(row["space"], row["choices"]): _read(**row) for row in rows}
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{self._memory} cannot be read: {error}", hint="remove it to measure again") from None
 
 
-def _scale(times: Mapping[ModelSpec, FileTime], yardsticks: Mapping[ModelSpec, float], spec: ModelSpec) -> float:
-    """By how much times of today must be multiplied: what the yardstick nearest to `spec` took then, by what it takes now."""
-    if not yardsticks:
-        return 1.0
-    nearest = min(yardsticks, key=lambda each: abs(yardsticks[each] - times[spec].ms))
-    return yardsticks[nearest] / times[nearest].ms
-
-
-def _whole(time: FileTime, scale: float = 1.0) -> Timed:
-    """The samples are those of today."""
-    return Timed(time.ms * scale, time.passes[0].source, now(), {"network": time.samples_ms})
-
-
-def _timed(ms: float, source: str, at: str, samples_ms: dict[str, list[list[float]]], **_: object) -> Timed:
+def _read(ms: float, source: str, at: str, samples_ms: dict[str, list[list[float]]], **_: object) -> Timed:
     return Timed(float(ms), Source(source), at, samples_ms)
 
 
