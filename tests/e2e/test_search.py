@@ -105,9 +105,10 @@ def kill_once_it_has(path: Path, *arguments: object) -> None:
     assert running.wait() == -signal.SIGKILL
 
 
-def test_a_search_that_is_killed_again_and_again_ends_where_one_that_is_not_does(table: Path, tmp_path: Path) -> None:
+def test_a_search_that_is_killed_again_and_again_ends_where_one_that_is_not_does(
+    table: Path, run: Path, tmp_path: Path
+) -> None:
     given = (*TINY, "--device", f"table:{table}")
-    document(*given, "--out", tmp_path / "whole")
     killed = tmp_path / "killed"
     for moment in (
         "supernet/checkpoint.pt",
@@ -118,9 +119,9 @@ def test_a_search_that_is_killed_again_and_again_ends_where_one_that_is_not_does
     ):
         kill_once_it_has(killed / moment, *given, "--out", killed)
     document(*given, "--out", killed)
-    whole_story, other = read(tmp_path / "whole"), read(killed)
+    whole_story, other = read(run), read(killed)
     supernet = Path("supernet/weights.safetensors")
-    assert (killed / supernet).read_bytes() == (tmp_path / "whole" / supernet).read_bytes()
+    assert (killed / supernet).read_bytes() == (run / supernet).read_bytes()
     assert other.trials == whole_story.trials
     assert [step.action for step in other.steps] == [step.action for step in whole_story.steps]
     (found,) = (each for each in other.finished if each.role is Role.BEST)
