@@ -80,7 +80,8 @@ def profile(folder: Path) -> Path:
 
 
 def end(folder: Path) -> None:
-    """Kill the browser that still runs below `folder`, and wait until it is gone. Its helpers end when it does."""
+    """Kill the browser that still runs below `folder` with its helpers, which may still write there, and wait until all
+    are gone."""
     deadline = time.monotonic() + GONE_WITHIN_S
     while (running := _running(profile(folder))) and time.monotonic() < deadline:
         for pid in running:
@@ -93,10 +94,10 @@ def end(folder: Path) -> None:
 
 def _running(own: Path) -> list[int]:
     """Processes that were started on this profile; where there is no /proc, closing has to suffice."""
-    wanted = f"--user-data-dir={own}".encode()
+    wanted = re.compile(rb"--user-data-dir=%b([\0 ]|$)" % re.escape(os.fsencode(own)))  # helpers: spaces for the zeros
     found = []
     for folder in PROCESSES.glob("[0-9]*"):
         with suppress(OSError):
-            if wanted in (folder / "cmdline").read_bytes().split(b"\0"):
+            if wanted.search((folder / "cmdline").read_bytes()):
                 found.append(int(folder.name))
     return found

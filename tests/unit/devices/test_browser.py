@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from devices._browser.ask import Answer
 from devices.browser import Browser
 from edge.errors import DeviceError, NotExecutableHereError, ToolchainMissingError, UsageError
 from edge.protocol import TimingPlan
+from tests.fakes.eventually import becomes_true
 
 PLAN = TimingPlan(warmup=0, runs=1)
 
@@ -30,6 +33,28 @@ def program(tmp_path, monkeypatch):
     path.chmod(0o755)
     monkeypatch.setenv(chromium.CHOSEN, str(path))
     return path
+
+
+def pretending(command):
+    """A process that shows this command line."""
+    return subprocess.Popen(["bash", "-c", 'exec -a "$0" sleep 60', command])
+
+
+@pytest.mark.skipif(not chromium.PROCESSES.is_dir(), reason="no /proc here")
+@pytest.mark.parametrize("last", ["", " --lang=en"])
+def test_a_browser_ends_with_its_helpers_and_leaves_another_s_alone(tmp_path, last):
+    own, other = tmp_path / "a b", tmp_path / "a"
+    helper = f"chromium --type=utility --user-data-dir={chromium.profile(own)}{last}"
+    ours, theirs = pretending(helper), pretending(helper.replace(str(own), str(other)))
+    try:
+        assert becomes_true(lambda: chromium._running(chromium.profile(own)) == [ours.pid])
+        chromium.end(own)
+        assert ours.wait(0) == -signal.SIGKILL
+        assert theirs.poll() is None
+    finally:
+        for process in (ours, theirs):
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize(
