@@ -99,6 +99,7 @@ class Latencies:
         return self._open_bench()
 
     def _is_built(self) -> bool:
+        """As `is_built`, which need not be asked again once it was so."""
         self._built = self._built or is_built(self.space, self.table)
         return self._built
 
